@@ -1,0 +1,146 @@
+"""E2B's sandbox on this machine: the public names, each loaded when first asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localbox._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from localbox._async.command_handle import AsyncCommandHandle as AsyncCommandHandle
+    from localbox._async.sandbox import AsyncSandbox as AsyncSandbox
+    from localbox._sync.command_handle import CommandHandle as CommandHandle
+    from localbox._sync.sandbox import Sandbox as Sandbox
+    from localbox.errors import AuthenticationException as AuthenticationException
+    from localbox.errors import BuildException as BuildException
+    from localbox.errors import CommandExitException as CommandExitException
+    from localbox.errors import FileNotFoundException as FileNotFoundException
+    from localbox.errors import FileUploadException as FileUploadException
+    from localbox.errors import GitAuthException as GitAuthException
+    from localbox.errors import GitUpstreamException as GitUpstreamException
+    from localbox.errors import GuestUnresponsiveException as GuestUnresponsiveException
+    from localbox.errors import InvalidArgumentException as InvalidArgumentException
+    from localbox.errors import NotEnoughSpaceException as NotEnoughSpaceException
+    from localbox.errors import NotFoundException as NotFoundException
+    from localbox.errors import PolicyError as PolicyError
+    from localbox.errors import ProtocolError as ProtocolError
+    from localbox.errors import RateLimitException as RateLimitException
+    from localbox.errors import SandboxException as SandboxException
+    from localbox.errors import SandboxNotFoundException as SandboxNotFoundException
+    from localbox.errors import SandboxNotRunningException as SandboxNotRunningException
+    from localbox.errors import SandboxUnreachableException as SandboxUnreachableException
+    from localbox.errors import SecretException as SecretException
+    from localbox.errors import SecretNotFoundException as SecretNotFoundException
+    from localbox.errors import ServiceBusyException as ServiceBusyException
+    from localbox.errors import TemplateException as TemplateException
+    from localbox.errors import TimeoutException as TimeoutException
+    from localbox.errors import VolumeException as VolumeException
+    from localbox.errors import VolumeNotFoundException as VolumeNotFoundException
+    from localbox.errors import VolumePathNotFoundException as VolumePathNotFoundException
+    from localbox.errors import WallError as WallError
+    from localbox.models import ApiParams as ApiParams
+    from localbox.models import AsyncWriteData as AsyncWriteData
+    from localbox.models import CommandResult as CommandResult
+    from localbox.models import EntryInfo as EntryInfo
+    from localbox.models import FilesystemEvent as FilesystemEvent
+    from localbox.models import FilesystemEventType as FilesystemEventType
+    from localbox.models import FileType as FileType
+    from localbox.models import Isolation as Isolation
+    from localbox.models import OutputHandler as OutputHandler
+    from localbox.models import ProcessInfo as ProcessInfo
+    from localbox.models import PtyOutput as PtyOutput
+    from localbox.models import PtySize as PtySize
+    from localbox.models import SandboxInfo as SandboxInfo
+    from localbox.models import SandboxInfoLifecycle as SandboxInfoLifecycle
+    from localbox.models import SandboxLifecycle as SandboxLifecycle
+    from localbox.models import SandboxNetworkInfo as SandboxNetworkInfo
+    from localbox.models import SandboxOnTimeout as SandboxOnTimeout
+    from localbox.models import SandboxState as SandboxState
+    from localbox.models import SnapshotMode as SnapshotMode
+    from localbox.models import Stderr as Stderr
+    from localbox.models import Stdout as Stdout
+    from localbox.models import Username as Username
+    from localbox.models import Wall as Wall
+    from localbox.models import WriteData as WriteData
+    from localbox.models import WriteEntry as WriteEntry
+    from localbox.models import WriteInfo as WriteInfo
+    from localbox.policy import load_profile as load_profile
+
+# The imports above, as __getattr__ needs them; tests/unit/test_import_cost.py compares the two.
+_HOME = {
+    "AsyncCommandHandle": "localbox._async.command_handle",
+    "AsyncSandbox": "localbox._async.sandbox",
+    "CommandHandle": "localbox._sync.command_handle",
+    "Sandbox": "localbox._sync.sandbox",
+    "AuthenticationException": "localbox.errors",
+    "BuildException": "localbox.errors",
+    "CommandExitException": "localbox.errors",
+    "FileNotFoundException": "localbox.errors",
+    "FileUploadException": "localbox.errors",
+    "GitAuthException": "localbox.errors",
+    "GitUpstreamException": "localbox.errors",
+    "GuestUnresponsiveException": "localbox.errors",
+    "InvalidArgumentException": "localbox.errors",
+    "NotEnoughSpaceException": "localbox.errors",
+    "NotFoundException": "localbox.errors",
+    "PolicyError": "localbox.errors",
+    "ProtocolError": "localbox.errors",
+    "RateLimitException": "localbox.errors",
+    "SandboxException": "localbox.errors",
+    "SandboxNotFoundException": "localbox.errors",
+    "SandboxNotRunningException": "localbox.errors",
+    "SandboxUnreachableException": "localbox.errors",
+    "SecretException": "localbox.errors",
+    "SecretNotFoundException": "localbox.errors",
+    "ServiceBusyException": "localbox.errors",
+    "TemplateException": "localbox.errors",
+    "TimeoutException": "localbox.errors",
+    "VolumeException": "localbox.errors",
+    "VolumeNotFoundException": "localbox.errors",
+    "VolumePathNotFoundException": "localbox.errors",
+    "WallError": "localbox.errors",
+    "ApiParams": "localbox.models",
+    "AsyncWriteData": "localbox.models",
+    "CommandResult": "localbox.models",
+    "EntryInfo": "localbox.models",
+    "FilesystemEvent": "localbox.models",
+    "FilesystemEventType": "localbox.models",
+    "FileType": "localbox.models",
+    "Isolation": "localbox.models",
+    "OutputHandler": "localbox.models",
+    "ProcessInfo": "localbox.models",
+    "PtyOutput": "localbox.models",
+    "PtySize": "localbox.models",
+    "SandboxInfo": "localbox.models",
+    "SandboxInfoLifecycle": "localbox.models",
+    "SandboxLifecycle": "localbox.models",
+    "SandboxNetworkInfo": "localbox.models",
+    "SandboxOnTimeout": "localbox.models",
+    "SandboxState": "localbox.models",
+    "SnapshotMode": "localbox.models",
+    "Stderr": "localbox.models",
+    "Stdout": "localbox.models",
+    "Username": "localbox.models",
+    "Wall": "localbox.models",
+    "WriteData": "localbox.models",
+    "WriteEntry": "localbox.models",
+    "WriteInfo": "localbox.models",
+    "load_profile": "localbox.policy",
+}
+
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604 (the table is the list)
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})
