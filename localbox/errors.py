@@ -144,7 +144,7 @@ class RateLimitException(SandboxException):
 
 
 class GuestUnresponsiveException(SandboxException):
-    """A paused sandbox cannot be resumed with its memory, because its agent hung before the pause."""
+    """A paused sandbox cannot be resumed with its memory: its agent hung before the pause."""
 
     code = "sandbox_snapshot_guest_agent_unresponsive"
 

@@ -190,7 +190,7 @@ class FilesystemEvent:
     entry: EntryInfo | None = None
 
 
-class SandboxState(str, Enum):
+class SandboxState(str, Enum):  # noqa: UP042 (E2B's is not a StrEnum either)
     """Whether a sandbox runs or is paused."""
 
     PAUSED = "paused"
