@@ -1,11 +1,9 @@
 """E2B's sandbox on this machine: the public names, each loaded when first asked for."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from localbox._version import __version__ as __version__
 
+# Type checkers take this name for true; importing typing for it would cost more than all below.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from localbox._async.command_handle import AsyncCommandHandle as AsyncCommandHandle
     from localbox._async.sandbox import AsyncSandbox as AsyncSandbox

@@ -160,9 +160,9 @@ class GitUpstreamException(SandboxException):
 class CommandExitException(SandboxException, CommandResult[OutputT]):
     """A command ended with an exit code other than 0; carries the whole CommandResult."""
 
-    # Set in the body, the hash survives @dataclass, which would otherwise take it away
-    # together with writing __eq__; logging and grouping code hashes exceptions.
-    __hash__ = Exception.__hash__
+    # @dataclass writes __eq__ and takes the hash away; code that groups or logs exceptions needs it.
+    def __hash__(self) -> int:
+        return hash((self.stderr, self.stdout, self.exit_code, self.error))
 
     def __str__(self) -> str:
         if self.stderr is None:
