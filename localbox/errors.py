@@ -160,7 +160,7 @@ class GitUpstreamException(SandboxException):
 class CommandExitException(SandboxException, CommandResult[OutputT]):
     """A command ended with an exit code other than 0; carries the whole CommandResult."""
 
-    # @dataclass writes __eq__ and takes the hash away; code that groups or logs exceptions needs it.
+    # @dataclass takes the hash away with its __eq__; code that groups or logs exceptions needs it.
     def __hash__(self) -> int:
         return hash((self.stderr, self.stdout, self.exit_code, self.error))
 
