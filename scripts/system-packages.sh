@@ -16,17 +16,18 @@ if ! has_library libseccomp.so.2; then
 fi
 # The peer of the benchmarks, and of tests that compare walls. Everything else works without it.
 if [ "$purpose" = test ] && ! command -v bwrap >/dev/null 2>&1; then
-    missing="$missing bubblewrap"
+    missing="${missing:+$missing }bubblewrap"
 fi
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    apt-get update
     # shellcheck disable=SC2086 # a list of words
-    DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
-    exit 0
+    if apt-get update &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; then
+        exit 0
+    fi
 fi
 
-echo "Not installed:$(printf ' %s' $missing). On Debian and Ubuntu, as root: apt-get install $missing" >&2
+echo "Not installed: $missing. On Debian and Ubuntu, as root: apt-get install $missing" >&2
 # Without libseccomp no sandbox can be built; without bubblewrap only comparisons are skipped.
 [ "$needed" = no ]
