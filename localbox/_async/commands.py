@@ -1,0 +1,305 @@
+"""`sandbox.commands`: run programs through a login shell, as E2B does."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from typing import Any, Literal, overload
+
+from localbox._async.command_handle import AsyncCommandHandle
+from localbox._async.connection import GRACE_S, AsyncConnection
+from localbox._async.process_input import close_stdin, kill_process, send_stdin
+from localbox.engine.command_output import CommandOutput
+from localbox.engine.creation import check_strings, check_timeout
+from localbox.errors import InvalidArgumentException
+from localbox.models import CommandResult, OutputHandler, ProcessInfo, Username
+from localbox.protocol.frames import Message
+from localbox.transport import asyncio as transport
+
+
+class Commands:
+    """Commands in one sandbox. They outlive the call, and end with the sandbox."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def list(self, request_timeout: float | None = None) -> list[ProcessInfo]:
+        """The commands that were started here and still run."""
+        answer = await self._connection.ask({"op": "list_processes"}, request_timeout)
+        return [
+            ProcessInfo(
+                pid=int(entry["pid"]),
+                tag=entry["tag"],
+                cmd=str(entry["argv"][0]),
+                args=[str(argument) for argument in entry["argv"][1:]],
+                envs=dict(entry["env"]),
+                cwd=entry["cwd"],
+            )
+            for entry in answer["processes"]
+        ]
+
+    async def kill(self, pid: int, request_timeout: float | None = None) -> bool:
+        """SIGKILL for a command and its process group; False if there is no such command."""
+        return await kill_process(self._connection, pid, request_timeout)
+
+    async def send_stdin(
+        self, pid: int, data: str | bytes, request_timeout: float | None = None
+    ) -> None:
+        """Write to a command's standard input, which must have been opened with `stdin=True`.
+
+        Returns when all of it is in the command's pipe.
+
+        Raises:
+            NotFoundException: no such command.
+            SandboxException: its standard input is closed.
+            TimeoutException: it does not read.
+        """
+        await send_stdin(self._connection, pid, data, request_timeout)
+
+    async def close_stdin(self, pid: int, request_timeout: float | None = None) -> None:
+        """Close a command's standard input, so that it reads the end of the file."""
+        await close_stdin(self._connection, pid, request_timeout)
+
+    @overload
+    async def run(
+        self,
+        cmd: str,
+        background: Literal[False] | None = None,
+        envs: dict[str, str] | None = None,
+        user: Username | None = None,
+        cwd: str | None = None,
+        on_stdout: OutputHandler[str] | None = None,
+        on_stderr: OutputHandler[str] | None = None,
+        stdin: bool | None = None,
+        timeout: float | None = 60,
+        request_timeout: float | None = None,
+        *,
+        retain_output: Literal[True] = True,
+    ) -> CommandResult[str]: ...
+
+    @overload
+    async def run(
+        self,
+        cmd: str,
+        background: Literal[False] | None = None,
+        envs: dict[str, str] | None = None,
+        user: Username | None = None,
+        cwd: str | None = None,
+        on_stdout: OutputHandler[str] | None = None,
+        on_stderr: OutputHandler[str] | None = None,
+        stdin: bool | None = None,
+        timeout: float | None = 60,
+        request_timeout: float | None = None,
+        *,
+        retain_output: bool,
+    ) -> CommandResult[str | None]: ...
+
+    @overload
+    async def run(
+        self,
+        cmd: str,
+        background: Literal[True],
+        envs: dict[str, str] | None = None,
+        user: Username | None = None,
+        cwd: str | None = None,
+        on_stdout: OutputHandler[str] | None = None,
+        on_stderr: OutputHandler[str] | None = None,
+        stdin: bool | None = None,
+        timeout: float | None = 60,
+        request_timeout: float | None = None,
+        *,
+        retain_output: Literal[True] = True,
+    ) -> AsyncCommandHandle[str]: ...
+
+    @overload
+    async def run(
+        self,
+        cmd: str,
+        background: Literal[True],
+        envs: dict[str, str] | None = None,
+        user: Username | None = None,
+        cwd: str | None = None,
+        on_stdout: OutputHandler[str] | None = None,
+        on_stderr: OutputHandler[str] | None = None,
+        stdin: bool | None = None,
+        timeout: float | None = 60,
+        request_timeout: float | None = None,
+        *,
+        retain_output: bool,
+    ) -> AsyncCommandHandle[str | None]: ...
+
+    async def run(
+        self,
+        cmd: str,
+        background: bool | None = None,
+        envs: dict[str, str] | None = None,
+        user: Username | None = None,
+        cwd: str | None = None,
+        on_stdout: OutputHandler[str] | None = None,
+        on_stderr: OutputHandler[str] | None = None,
+        stdin: bool | None = None,
+        timeout: float | None = 60,
+        request_timeout: float | None = None,
+        *,
+        retain_output: bool = True,
+    ) -> Any:
+        """Run `cmd` with `/bin/bash -l -c` in the sandbox.
+
+        Args:
+            background: return a handle at once instead of waiting. The timeout counts all the same.
+            envs: environment variables for this command, over the sandbox's.
+            user: the sandbox's user is "user".
+            cwd: where to run; relative paths are the home directory's.
+            on_stdout, on_stderr: called with each piece of output.
+            stdin: open a standard input for `send_stdin`; otherwise it is /dev/null.
+            timeout: seconds after which the command is killed; 0 or None for never.
+            request_timeout: accepted as E2B does; the timeout is what bounds a command.
+            retain_output: False keeps nothing for the result, whose outputs are then None.
+
+        Returns:
+            A CommandResult, or with `background=True` a handle.
+
+        Raises:
+            CommandExitException: the exit code is not 0.
+            TimeoutException: the timeout expired.
+            InvalidArgumentException: `cwd` does not exist, or an argument cannot be.
+            AuthenticationException: no such user.
+            SandboxNotRunningException: the sandbox has ended.
+        """
+        if not isinstance(cmd, str) or "\0" in cmd:
+            raise InvalidArgumentException("cmd must be a str without NUL bytes")
+        program: Message = {"argv": ["/bin/bash", "-l", "-c", cmd]}
+        handle = await self._start(
+            program, envs, user, cwd, stdin, timeout, retain_output, on_stdout, on_stderr
+        )
+        if background:
+            return handle
+        # unasync: async
+        return await handle.wait()
+        # unasync: sync
+        # return handle.wait(on_stdout=on_stdout, on_stderr=on_stderr)
+        # unasync: end
+
+    async def run_python(
+        self,
+        code: str,
+        filename: str = "<string>",
+        args: builtins.list[str] | None = None,
+        envs: dict[str, str] | None = None,
+        cwd: str | None = None,
+        on_stdout: OutputHandler[str] | None = None,
+        on_stderr: OutputHandler[str] | None = None,
+        timeout: float | None = 60,
+        *,
+        retain_output: bool = True,
+    ) -> CommandResult[str]:
+        """Run Python source in a new process forked from an interpreter that is already there.
+
+        Not in E2B. Like `python -c`, without the start of an interpreter: a fresh `__main__`, and
+        nothing stays behind. The other arguments and errors are those of `run`.
+
+        Args:
+            code: the source.
+            filename: what tracebacks call it.
+            args: `sys.argv[1:]`.
+        """
+        if not isinstance(code, str):
+            raise InvalidArgumentException("code must be a str")
+        argv = ["-c" if filename == "<string>" else filename, *(args or [])]
+        program: Message = {"code": code, "filename": filename, "argv": argv}
+        handle = await self._start(
+            program, envs, None, cwd, None, timeout, retain_output, on_stdout, on_stderr
+        )
+        # unasync: async
+        return await handle.wait()
+        # unasync: sync
+        # return handle.wait(on_stdout=on_stdout, on_stderr=on_stderr)
+        # unasync: end
+
+    # unasync: async
+    async def connect(
+        self,
+        pid: int,
+        timeout: float | None = 60,
+        request_timeout: float | None = None,
+        on_stdout: OutputHandler[str] | None = None,
+        on_stderr: OutputHandler[str] | None = None,
+        *,
+        retain_output: bool = True,
+    ) -> AsyncCommandHandle[Any]:
+    # unasync: sync
+    # def connect(
+    #     self,
+    #     pid: int,
+    #     timeout: float | None = 60,
+    #     request_timeout: float | None = None,
+    #     *,
+    #     retain_output: bool = True,
+    # ) -> AsyncCommandHandle[Any]:
+    # unasync: end
+        """A new handle on a running command; what it wrote before is not repeated.
+
+        Args:
+            timeout: seconds to listen for; 0 or None for no limit.
+
+        Raises:
+            NotFoundException: no such command.
+        """
+        timeout_s = check_timeout(timeout, "timeout", zero_is_none=True)
+        frames = self._frames({"op": "connect", "pid": pid}, timeout_s)
+        # unasync: async
+        return await self._handle(frames, retain_output, on_stdout, on_stderr)
+        # unasync: sync
+        # return self._handle(frames, retain_output, None, None)
+        # unasync: end
+
+    async def _start(
+        self,
+        program: Message,
+        envs: dict[str, str] | None,
+        user: str | None,
+        cwd: str | None,
+        stdin: bool | None,
+        timeout: float | None,
+        retain_output: bool,
+        on_stdout: OutputHandler[str] | None,
+        on_stderr: OutputHandler[str] | None,
+    ) -> AsyncCommandHandle[Any]:
+        timeout_s = check_timeout(timeout, "timeout", zero_is_none=True)
+        request = {
+            "op": "start",
+            **program,
+            "env": check_strings(envs, "envs"),
+            "user": user,
+            "cwd": cwd,
+            "stdin": bool(stdin),
+            "timeout_s": timeout_s,
+        }
+        # The agent ends the command; we only wait a little longer than that for its word.
+        frames = self._frames(request, None if timeout_s is None else timeout_s + GRACE_S)
+        return await self._handle(frames, retain_output, on_stdout, on_stderr)
+
+    async def _handle(
+        self,
+        frames: transport.FrameStream,
+        retain_output: bool,
+        on_stdout: OutputHandler[str] | None,
+        on_stderr: OutputHandler[str] | None,
+    ) -> AsyncCommandHandle[Any]:
+        limit = self._connection.record.policy.resources.output_bytes
+        output = CommandOutput(retain_output, limit)
+        # The first frame says the pid, or why there is none.
+        output.take(await anext(frames))
+        # unasync: async
+        return AsyncCommandHandle(self._connection, frames, output, on_stdout, on_stderr)
+        # unasync: sync
+        # return AsyncCommandHandle(self._connection, frames, output)
+        # unasync: end
+
+    async def _frames(
+        self, request: Message, timeout_s: float | None
+    ) -> transport.FrameStream:
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        async with self._connection.exchange(request, deadline) as exchange:
+            while True:
+                yield await exchange.receive(deadline)

@@ -1,0 +1,104 @@
+"""A client's way to one sandbox: exchanges with its agent, and with the zygote about it."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+
+from localbox.engine.answers import read_answer
+from localbox.engine.creation import check_timeout
+from localbox.engine.registry import SandboxRecord
+from localbox.errors import (
+    InvalidArgumentException,
+    ProtocolError,
+    SandboxNotRunningException,
+    TimeoutException,
+)
+from localbox.protocol.frames import FrameError, Message
+from localbox.transport import asyncio as transport
+from localbox.transport.wire import PeerGoneError, ProtocolViolationError
+
+REQUEST_TIMEOUT_S = 60.0
+# How much longer than the agent's own deadline to wait for its word about it.
+GRACE_S = 5.0
+
+
+class AsyncConnection:
+    def __init__(self, record: SandboxRecord, request_timeout: float | None) -> None:
+        self.record = record
+        self._request_timeout = request_timeout
+
+    def request_deadline(self, request_timeout: float | None) -> float | None:
+        """The moment a request must be answered by, on the monotonic clock; 0 s means never."""
+        if request_timeout is None:
+            request_timeout = self._request_timeout
+        if request_timeout is None:
+            request_timeout = REQUEST_TIMEOUT_S
+        timeout_s = check_timeout(request_timeout, "request_timeout", zero_is_none=True)
+        return None if timeout_s is None else time.monotonic() + timeout_s
+
+    @asynccontextmanager
+    async def exchange(
+        self, request: Message, deadline: float | None
+    ) -> AsyncIterator[transport.Exchange]:
+        """An exchange with the agent; what goes wrong in the block becomes E2B's exceptions.
+
+        Raises:
+            SandboxNotRunningException: the sandbox has ended; the message says why.
+            TimeoutException: no answer in time.
+            InvalidArgumentException: the request is longer than a request can be.
+            ProtocolError: the agent sent nonsense.
+        """
+        try:
+            exchange = await transport.open_exchange(self.record.rendezvous, request, (), deadline)
+            async with exchange:
+                yield exchange
+        except PeerGoneError:
+            raise await self.why_gone() from None
+        except TimeoutError:
+            raise TimeoutException(
+                f"sandbox {self.record.sandbox_id} did not answer in time; see request_timeout"
+            ) from None
+        except FrameError as error:
+            raise InvalidArgumentException(f"the request is too long: {error}") from None
+        except ProtocolViolationError as error:
+            raise ProtocolError(str(error)) from None
+
+    async def ask(self, request: Message, request_timeout: float | None = None) -> Message:
+        """One request, one answer."""
+        deadline = self.request_deadline(request_timeout)
+        async with self.exchange(request, deadline) as exchange:
+            return read_answer(await exchange.receive(deadline))
+
+    async def ask_zygote(self, request: Message, request_timeout: float | None = None) -> Message:
+        """One question about the sandbox; a zygote that is gone answers that nothing runs."""
+        deadline = self.request_deadline(request_timeout)
+        request = {**request, "id": self.record.sandbox_id}
+        try:
+            exchange = await transport.open_exchange(
+                self.record.zygote.rendezvous, request, (), deadline
+            )
+            async with exchange:
+                return read_answer(await exchange.receive(deadline))
+        except (PeerGoneError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                raise TimeoutException("the zygote did not answer in time") from None
+            return {"running": False, "killed": False, "reason": "its zygote has ended"}
+
+    async def why_gone(self) -> SandboxNotRunningException:
+        info = await self.ask_zygote({"op": "info"})
+        if info["running"]:
+            # It is being reaped this moment, or its agent closed the exchange by itself.
+            reason = "it is ending"
+        else:
+            reason = info["reason"] or "it has ended"
+        return SandboxNotRunningException(
+            f"sandbox {self.record.sandbox_id} is not running: {reason}"
+        )
+
+
+def close_quietly(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)

@@ -1,0 +1,369 @@
+"""`sandbox.files`: the sandbox's files, read and written from outside."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal, overload
+
+from localbox._async.connection import AsyncConnection, close_quietly
+from localbox.engine.answers import read_answer
+from localbox.engine.copying import (
+    CHUNK_BYTES,
+    append,
+    as_bytes,
+    check_descriptor,
+    chunks_of,
+    read_chunk,
+    read_whole,
+    write_whole,
+)
+from localbox.engine.entries import (
+    check_metadata,
+    check_path,
+    check_user,
+    to_entry,
+    to_write_info,
+)
+from localbox.errors import (
+    FileNotFoundException,
+    InvalidArgumentException,
+    NotEnoughSpaceException,
+    ProtocolError,
+)
+from localbox.models import (
+    AsyncWriteData,
+    AsyncWriteEntry,
+    EntryInfo,
+    Username,
+    WriteEntry,
+    WriteInfo,
+)
+from localbox.protocol.frames import DATA, Message
+from localbox.transport import asyncio as transport
+
+
+class AsyncFileStreamReader(AsyncIterator[bytes]):
+    """The content of a file, piece by piece. Close it, or use it in a `with`, to let go early."""
+
+    def __init__(self, fd: int, content: bytes) -> None:
+        self._fd = fd
+        self._content = content
+        self._offset = 0
+
+    def __aiter__(self) -> AsyncFileStreamReader:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._fd >= 0:
+            chunk = await transport.run(read_chunk, self._fd, self._offset)
+        else:
+            chunk = self._content[self._offset : self._offset + CHUNK_BYTES]
+        if not chunk:
+            await self.aclose()
+            raise StopAsyncIteration
+        self._offset += len(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        """Let go of the file."""
+        fd, self._fd = self._fd, -1
+        self._content = b""
+        close_quietly(fd)
+
+    async def __aenter__(self) -> AsyncFileStreamReader:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        close_quietly(self._fd)
+
+
+class Filesystem:
+    """Files in one sandbox, as its user sees them. `~` and relative paths mean the home directory.
+
+    Every path is resolved inside the sandbox, by the kernel; the host never follows one.
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    @overload
+    async def read(
+        self,
+        path: str,
+        format: Literal["text"] = "text",
+        user: Username | None = None,
+        request_timeout: float | None = None,
+        gzip: bool = False,
+        stream_idle_timeout: float | None = None,
+    ) -> str: ...
+
+    @overload
+    async def read(
+        self,
+        path: str,
+        format: Literal["bytes"],
+        user: Username | None = None,
+        request_timeout: float | None = None,
+        gzip: bool = False,
+        stream_idle_timeout: float | None = None,
+    ) -> bytearray: ...
+
+    @overload
+    async def read(
+        self,
+        path: str,
+        format: Literal["stream"],
+        user: Username | None = None,
+        request_timeout: float | None = None,
+        gzip: bool = False,
+        stream_idle_timeout: float | None = None,
+    ) -> AsyncFileStreamReader: ...
+
+    async def read(
+        self,
+        path: str,
+        format: Literal["text", "bytes", "stream"] = "text",
+        user: Username | None = None,
+        request_timeout: float | None = None,
+        gzip: bool = False,
+        stream_idle_timeout: float | None = None,
+    ) -> Any:
+        """Read a file.
+
+        Args:
+            format: "text" gives a str (UTF-8; what is not becomes U+FFFD), "bytes" a bytearray,
+                "stream" an iterator over bytes.
+            gzip, stream_idle_timeout: accepted as E2B does; nothing travels over a network here.
+
+        Raises:
+            FileNotFoundException: no such file.
+            InvalidArgumentException: a directory, or anything else that is not a regular file.
+        """
+        if format not in ("text", "bytes", "stream"):
+            raise InvalidArgumentException(
+                f'format must be "text", "bytes" or "stream", not {format!r}'
+            )
+        check_user(user)
+        request = {"op": "open_read", "path": check_path(path)}
+        fd, content = await self._open_read(request, request_timeout)
+        if format == "stream":
+            return AsyncFileStreamReader(fd, bytes(content))
+        try:
+            if fd >= 0:
+                content = await self._copy_out(fd)
+        finally:
+            close_quietly(fd)
+        return content if format == "bytes" else content.decode("utf-8", "replace")
+
+    async def write(
+        self,
+        path: str,
+        data: AsyncWriteData,
+        user: Username | None = None,
+        request_timeout: float | None = None,
+        gzip: bool = False,
+        use_octet_stream: bool | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> WriteInfo:
+        """Write a file, making its parent directories; what it held before is replaced.
+
+        Args:
+            data: str (as UTF-8), bytes, a file object, or an iterable of bytes.
+            gzip, use_octet_stream: accepted as E2B does; nothing travels over a network here.
+
+        Raises:
+            NotEnoughSpaceException: it does not fit on the sandbox's disk.
+            InvalidArgumentException: the path is a directory, or a parent is a file.
+        """
+        check_user(user)
+        check_metadata(metadata)
+        request = {"op": "open_write", "path": check_path(path)}
+        whole = as_bytes(data, "data") if isinstance(data, str | bytes | bytearray) else None
+        deadline = self._connection.request_deadline(request_timeout)
+        async with self._connection.exchange(request, deadline) as exchange:
+            answer = read_answer(await exchange.receive(deadline))
+            fd = exchange.take_fd()
+        try:
+            check_descriptor(fd)
+            written_path = str(answer["path"])
+            if whole is None:
+                await self._copy_in_pieces(fd, data, written_path)
+            elif len(whole) <= CHUNK_BYTES:
+                write_whole(fd, whole, written_path)
+            else:
+                await transport.run(write_whole, fd, whole, written_path)
+        except NotEnoughSpaceException:
+            if os.fstat(fd).st_size == 0:
+                await self.remove(written_path)
+            raise
+        finally:
+            close_quietly(fd)
+        return to_write_info(written_path)
+
+    async def write_files(
+        self,
+        files: Sequence[WriteEntry | AsyncWriteEntry],
+        user: Username | None = None,
+        request_timeout: float | None = None,
+        gzip: bool = False,
+        use_octet_stream: bool | None = None,
+        metadata: dict[str, str] | None = None,
+    ) -> builtins.list[WriteInfo]:
+        """Write several files, one after the other: `[{"path": ..., "data": ...}, ...]`.
+
+        Raises:
+            InvalidArgumentException: an entry lacks its path or data; nothing is written then.
+        """
+        for number, entry in enumerate(files):
+            if not isinstance(entry, dict) or "path" not in entry or "data" not in entry:
+                raise InvalidArgumentException(f'files[{number}] needs "path" and "data"')
+            check_path(entry["path"])
+        return [
+            await self.write(
+                entry["path"], entry["data"], user, request_timeout, metadata=metadata
+            )
+            for entry in files
+        ]
+
+    async def list(
+        self,
+        path: str,
+        depth: int | None = 1,
+        user: Username | None = None,
+        request_timeout: float | None = None,
+    ) -> builtins.list[EntryInfo]:
+        """The entries of a directory, `depth` levels deep.
+
+        Raises:
+            FileNotFoundException: no such directory.
+            InvalidArgumentException: not a directory, or a depth below 1.
+        """
+        if depth is None:
+            depth = 1
+        if depth < 1:
+            raise InvalidArgumentException(f"depth must be at least 1, not {depth}")
+        check_user(user)
+        request = {"op": "list_dir", "path": check_path(path), "depth": depth}
+        deadline = self._connection.request_deadline(request_timeout)
+        entries: builtins.list[EntryInfo] = []
+        # More than the sandbox can hold means that the answer is not true.
+        limit = self._connection.record.policy.filesystem.files * 100
+        async with self._connection.exchange(request, deadline) as exchange:
+            while "entries" in (answer := read_answer(await exchange.receive(deadline))):
+                entries += map(to_entry, answer["entries"])
+                if len(entries) > limit:
+                    raise ProtocolError(f"the agent lists more than {limit} files")
+        return entries
+
+    async def exists(
+        self, path: str, user: Username | None = None, request_timeout: float | None = None
+    ) -> bool:
+        """Whether there is anything at `path`."""
+        try:
+            await self.get_info(path, user, request_timeout)
+        except FileNotFoundException:
+            return False
+        return True
+
+    async def get_info(
+        self, path: str, user: Username | None = None, request_timeout: float | None = None
+    ) -> EntryInfo:
+        """What stat(2) says of a path; of a link itself, not of what it leads to.
+
+        Raises:
+            FileNotFoundException: there is nothing.
+        """
+        return await self._entry({"op": "stat", "path": check_path(path)}, user, request_timeout)
+
+    async def remove(
+        self, path: str, user: Username | None = None, request_timeout: float | None = None
+    ) -> None:
+        """Remove a file, or a directory with all it holds. Nothing there is no error."""
+        check_user(user)
+        await self._connection.ask({"op": "remove", "path": check_path(path)}, request_timeout)
+
+    async def rename(
+        self,
+        old_path: str,
+        new_path: str,
+        user: Username | None = None,
+        request_timeout: float | None = None,
+    ) -> EntryInfo:
+        """Rename or move, making the new parent directories and replacing what is there.
+
+        Raises:
+            FileNotFoundException: there is nothing at `old_path`.
+        """
+        request = {
+            "op": "rename",
+            "old_path": check_path(old_path),
+            "new_path": check_path(new_path),
+        }
+        return await self._entry(request, user, request_timeout)
+
+    async def make_dir(
+        self, path: str, user: Username | None = None, request_timeout: float | None = None
+    ) -> bool:
+        """Make a directory and its parents; False if it was there.
+
+        Raises:
+            InvalidArgumentException: the path, or a parent, is a file.
+        """
+        check_user(user)
+        request = {"op": "make_dir", "path": check_path(path)}
+        return bool((await self._connection.ask(request, request_timeout))["created"])
+
+    async def _entry(
+        self, request: Message, user: str | None, request_timeout: float | None
+    ) -> EntryInfo:
+        check_user(user)
+        return to_entry((await self._connection.ask(request, request_timeout)).get("entry"))
+
+    async def _open_read(
+        self, request: Message, request_timeout: float | None
+    ) -> tuple[int, bytearray]:
+        """A descriptor to copy from or, for files that have no size of their own, the content."""
+        deadline = self._connection.request_deadline(request_timeout)
+        content = bytearray()
+        async with self._connection.exchange(request, deadline) as exchange:
+            answer = read_answer(await exchange.receive(deadline))
+            fd = exchange.take_fd()
+            if "inline" in answer:
+                close_quietly(fd)
+                while (frame := await exchange.receive(deadline))[0] == DATA:
+                    content += frame[1]
+                    if len(content) > 64 * CHUNK_BYTES:
+                        raise ProtocolError("the agent sends more than a file of /proc can hold")
+                read_answer(frame)
+                return -1, content
+        try:
+            check_descriptor(fd)
+        except ProtocolError:
+            close_quietly(fd)
+            raise
+        return fd, content
+
+    async def _copy_out(self, fd: int) -> bytearray:
+        if os.fstat(fd).st_size <= CHUNK_BYTES:
+            return read_whole(fd)
+        return await transport.run(read_whole, fd)
+
+    async def _copy_in_pieces(self, fd: int, data: Any, path: str) -> None:
+        os.ftruncate(fd, 0)
+        offset = 0
+        # unasync: async
+        if hasattr(data, "__aiter__"):
+            async for piece in data:
+                content = as_bytes(piece, "each piece of the data")
+                offset = await transport.run(append, fd, content, offset, path)
+            return
+        # unasync: sync
+        # # An asynchronous iterable has nowhere to run here; chunks_of says so.
+        # unasync: end
+        for content in chunks_of(data):
+            offset = await transport.run(append, fd, content, offset, path)

@@ -1,0 +1,41 @@
+"""What a command handle and `commands` both do to a process by its pid."""
+
+from __future__ import annotations
+
+from localbox._async.connection import AsyncConnection
+from localbox.engine.answers import read_answer
+from localbox.engine.copying import as_bytes
+from localbox.errors import NotFoundException
+from localbox.protocol.frames import DATA, END_OF_DATA
+
+_CHUNK_BYTES = 64 * 1024
+
+
+async def kill_process(
+    connection: AsyncConnection, pid: int, request_timeout: float | None
+) -> bool:
+    try:
+        await connection.ask({"op": "kill", "pid": pid}, request_timeout)
+    except NotFoundException:
+        return False
+    return True
+
+
+async def send_stdin(
+    connection: AsyncConnection, pid: int, data: str | bytes, request_timeout: float | None
+) -> None:
+    content = as_bytes(data, "data")
+    deadline = connection.request_deadline(request_timeout)
+    request = {"op": "write_stdin", "pid": pid}
+    async with connection.exchange(request, deadline) as exchange:
+        for start in range(0, len(content), _CHUNK_BYTES):
+            await exchange.send_chunk(DATA, content[start : start + _CHUNK_BYTES], deadline)
+        await exchange.send_chunk(END_OF_DATA, b"", deadline)
+        # The answer comes when the last byte is in the pipe.
+        read_answer(await exchange.receive(deadline))
+
+
+async def close_stdin(
+    connection: AsyncConnection, pid: int, request_timeout: float | None
+) -> None:
+    await connection.ask({"op": "close_stdin", "pid": pid}, request_timeout)

@@ -1,0 +1,178 @@
+"""A cgroup per sandbox, where this process may make one: memory and pids counted by the kernel.
+
+With cgroup v2 a sandbox is born into its group. With v1 it has to be moved, which after a quiet
+spell costs some ten milliseconds per move, so a profile must ask for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from localbox.confinement.walls import CGROUP, WallFailure, building
+
+_MOUNT = "/sys/fs/cgroup"
+_UNIFIED = "unified"
+_PREFIX = "localbox-"
+
+
+def open_roots() -> dict[str, int]:
+    """Descriptors of the cgroup directories below which groups can be made, by controller.
+
+    Call before the mounts are made read-only: what is opened now stays writable. "unified" stands
+    for a v2 hierarchy that hands out both controllers; else "memory" and "pids" of v1; else {}.
+    """
+    own = _own_cgroups()
+    # Processes may not live beside the groups they limit, so v2 groups go to the hierarchy's top,
+    # which only root may do. A user's delegated group would hold the calling program itself.
+    for directory in (_MOUNT, f"{_MOUNT}/{_UNIFIED}"):
+        controllers = _read(f"{directory}/cgroup.subtree_control").split()
+        if "memory" in controllers and "pids" in controllers and os.access(directory, os.W_OK):
+            return {_UNIFIED: _open_directory(directory)}
+    roots: dict[str, int] = {}
+    for controller in ("memory", "pids"):
+        directory = f"{_MOUNT}/{controller}{own.get(controller, '/')}"
+        if os.access(f"{directory}/cgroup.procs", os.W_OK):
+            roots[controller] = _open_directory(directory)
+    if len(roots) < 2:
+        for fd in roots.values():
+            os.close(fd)
+        return {}
+    return roots
+
+
+@dataclass
+class Cgroup:
+    """The group or groups of one sandbox."""
+
+    name: str
+    directories: dict[str, int] = field(default_factory=dict)  # by controller, as descriptors
+    limits_memory: bool = True
+
+    @property
+    def description(self) -> str:
+        return "v2" if _UNIFIED in self.directories else "v1 memory and pids"
+
+    @property
+    def clone_fd(self) -> int | None:
+        """For CLONE_INTO_CGROUP, which only v2 has."""
+        return self.directories.get(_UNIFIED)
+
+    def adopt(self, pid: int) -> None:
+        for controller, fd in self.directories.items():
+            if controller != _UNIFIED:
+                _write(fd, "cgroup.procs", str(pid))
+
+
+class Cgroups:
+    """Makes groups below the roots, and removes them; also those of zygotes that were killed."""
+
+    def __init__(self, roots: dict[str, int]) -> None:
+        self._roots = roots
+        self._leftover: list[str] = []
+        self._prefix = f"{_PREFIX}{os.getpid()}-"
+        for root in roots.values():
+            _sweep(root)
+
+    def check(self) -> None:
+        """Raise WallFailure if no group can be made here."""
+        if not self._roots:
+            raise WallFailure(
+                CGROUP, "this process can make no cgroup with the memory and pids controllers"
+            )
+
+    def make(self, sandbox_id: str, plan: dict[str, Any]) -> Cgroup | None:
+        """A group with the plan's limits; None where the plan wants none or none can be had."""
+        if plan["cgroup"] == "off" or not self._roots:
+            return None
+        self._remove_leftover()
+        cgroup = Cgroup(self._prefix + sandbox_id)
+        try:
+            with building(CGROUP):
+                for controller, root in self._roots.items():
+                    os.mkdir(cgroup.name, 0o755, dir_fd=root)
+                    fd = os.open(cgroup.name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+                    cgroup.directories[controller] = fd
+                    _set_limits(controller, fd, plan)
+        except BaseException:
+            self.remove(cgroup)
+            raise
+        return cgroup
+
+    def remove(self, cgroup: Cgroup) -> None:
+        for fd in cgroup.directories.values():
+            os.close(fd)
+        cgroup.directories.clear()
+        self._leftover.append(cgroup.name)
+        self._remove_leftover()
+
+    def _remove_leftover(self) -> None:
+        # A group whose last process has only just been reaped can be busy for a moment.
+        self._leftover = [name for name in self._leftover if not self._try_remove(name)]
+
+    def _try_remove(self, name: str) -> bool:
+        gone = True
+        for root in self._roots.values():
+            try:
+                os.rmdir(name, dir_fd=root)
+            except OSError as error:
+                gone = gone and error.errno == errno.ENOENT
+        return gone
+
+
+def _set_limits(controller: str, fd: int, plan: dict[str, Any]) -> None:
+    memory, pids = str(plan["memory_bytes"]), str(plan["pids"])
+    if controller == _UNIFIED:
+        _write(fd, "memory.max", memory)
+        _write(fd, "pids.max", pids)
+        with contextlib.suppress(OSError):  # no swap controller
+            _write(fd, "memory.swap.max", "0")
+    elif controller == "memory":
+        _write(fd, "memory.limit_in_bytes", memory)
+        with contextlib.suppress(OSError):  # no swap accounting
+            _write(fd, "memory.memsw.limit_in_bytes", memory)
+    else:
+        _write(fd, "pids.max", pids)
+
+
+def _sweep(root: int) -> None:
+    """Remove the empty groups of zygotes that are no more."""
+    for name in os.listdir(root):
+        owner = name.removeprefix(_PREFIX).partition("-")[0]
+        if name.startswith(_PREFIX) and owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=root)
+
+
+def _own_cgroups() -> dict[str, str]:
+    own: dict[str, str] = {}
+    for line in _read("/proc/self/cgroup").splitlines():
+        _number, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            own[controller] = path
+    return own
+
+
+def _open_directory(path: str) -> int:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    os.set_inheritable(fd, True)
+    return fd
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _write(directory_fd: int, name: str, value: str) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory_fd)
+    try:
+        os.write(fd, value.encode("ascii"))
+    finally:
+        os.close(fd)

@@ -1,0 +1,144 @@
+"""Which host ids a sandbox's ids are: never host uid 0, and as root a range of its own.
+
+As root each live sandbox holds a slot: 65,536 host ids that nothing else on the machine uses, so
+that two sandboxes are strangers to each other for the kernel too. As an ordinary user there is one
+id to give, the caller's own, and the sandbox's `user` is it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+from dataclasses import dataclass
+
+from localbox.confinement import syscalls
+
+GUEST_UID = 1000
+GUEST_GID = 1000
+
+# 0x70000000 up to the ids systemd keeps for itself at the end of the 31-bit range; nspawn's
+# automatic ranges end below and /etc/subuid is filled from 100000 up.
+_FIRST_HOST_ID = 0x70000000
+_IDS_PER_SLOT = 65536
+_SLOTS = 4000
+
+
+@dataclass
+class UidSlot:
+    """A range of host ids, reserved machine-wide for as long as `lock` is open."""
+
+    base: int
+    lock: socket.socket
+    shift_fd: int = -1
+
+    def id_shift(self) -> int:
+        """A user namespace in which files of host root look like the sandbox user's own.
+
+        For MOUNT_ATTR_IDMAP on the lower directory of an overlay: nothing is written through it.
+        Made once per slot; the slot is used again and again.
+        """
+        if self.shift_fd < 0:
+            self.shift_fd = _make_user_namespace(f"0 {self.base + GUEST_UID} 1\n")
+        return self.shift_fd
+
+
+class UidSlots:
+    """The slots this zygote holds; a slot comes back when its sandbox is gone."""
+
+    def __init__(self) -> None:
+        self._free: list[UidSlot] = []
+        self._next = os.getpid() * 7 % _SLOTS
+
+    def take(self) -> UidSlot:
+        if self._free:
+            return self._free.pop()
+        for _ in range(_SLOTS):
+            number = self._next
+            self._next = (self._next + 1) % _SLOTS
+            lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            try:
+                # An abstract name is a lock that the kernel frees whatever becomes of us, and
+                # that needs no directory to be writable.
+                lock.bind(f"\0localbox-ids-{number}")
+            except OSError as error:
+                lock.close()
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue
+            return UidSlot(_FIRST_HOST_ID + number * _IDS_PER_SLOT, lock)
+        raise OSError(errno.EAGAIN, f"all {_SLOTS} ranges of host ids are in use by sandboxes")
+
+    def give_back(self, slot: UidSlot) -> None:
+        self._free.append(slot)
+
+
+def write_id_maps(pid: int, slot: UidSlot | None) -> None:
+    """Map the ids of the user namespace of `pid`, which waits for it.
+
+    Args:
+        slot: the range to map, or None to map GUEST_UID onto the one id this process has, which
+            in the zygote's own user namespace is 0.
+    """
+    if slot is None:
+        uid_map, gid_map = f"{GUEST_UID} 0 1\n", f"{GUEST_GID} 0 1\n"
+    else:
+        uid_map = gid_map = f"0 {slot.base} {_IDS_PER_SLOT}\n"
+    _write(f"/proc/{pid}/setgroups", "deny")
+    _write(f"/proc/{pid}/gid_map", gid_map)
+    _write(f"/proc/{pid}/uid_map", uid_map)
+
+
+def become_guest_user() -> None:
+    """Take the sandbox user's ids, in the child, once they are mapped.
+
+    The capabilities over the new namespaces stay: the ids left behind are not that namespace's
+    uid 0, so the kernel sees no step down from root. See capabilities(7).
+    """
+    os.setresgid(GUEST_GID, GUEST_GID, GUEST_GID)
+    os.setresuid(GUEST_UID, GUEST_UID, GUEST_UID)
+
+
+def enter_own_user_namespace() -> None:
+    """For an ordinary user's zygote: a user namespace in which its own id is 0.
+
+    Being 0 there is what keeps the capabilities across execve; outside it is the ordinary user.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/gid_map", f"0 {gid} 1\n")
+    _write("/proc/self/uid_map", f"0 {uid} 1\n")
+
+
+def _make_user_namespace(id_map: str) -> int:
+    ready, done = os.pipe2(os.O_CLOEXEC)
+    pid, pidfd = syscalls.clone3(syscalls.CLONE_NEWUSER)
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            os.close(done)
+            os.read(ready, 1)
+        os._exit(0)
+    try:
+        _write(f"/proc/{pid}/setgroups", "deny")
+        _write(f"/proc/{pid}/gid_map", id_map)
+        _write(f"/proc/{pid}/uid_map", id_map)
+        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(ready)
+        os.close(done)
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(pidfd)
+
+
+def _write(path: str, content: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, content.encode("ascii"))
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write {path}: {os.strerror(error.errno or 0)}") from None
+    finally:
+        os.close(fd)

@@ -1,0 +1,339 @@
+"""The kernel's calls that Python does not wrap: the one module that touches ctypes.
+
+Each function is one syscall with its man-page name and raises OSError (errno, name, what it was
+called on). Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+
+# Numbers above 423 are the same on every architecture; below, a table per machine is needed.
+_NR_BY_MACHINE = {
+    "x86_64": {"pivot_root": 155, "capset": 126, "seccomp": 317},
+    "aarch64": {"pivot_root": 41, "capset": 91, "seccomp": 277},
+}
+MACHINE = platform.machine()
+_NR = _NR_BY_MACHINE.get(MACHINE, {})
+_NR_OPEN_TREE = 428
+_NR_MOVE_MOUNT = 429
+_NR_CLONE3 = 435
+_NR_CLOSE_RANGE = 436
+_NR_MOUNT_SETATTR = 442
+_NR_LANDLOCK_CREATE_RULESET = 444
+_NR_LANDLOCK_ADD_RULE = 445
+_NR_LANDLOCK_RESTRICT_SELF = 446
+
+CLONE_NEWTIME = 0x00000080
+CLONE_PIDFD = 0x00001000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+CLONE_INTO_CGROUP = 0x200000000
+CLONE_CHILD_CLEARTID = 0x00200000
+CLONE_CHILD_SETTID = 0x01000000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MS_SLAVE = 0x80000
+MNT_DETACH = 2
+
+OPEN_TREE_CLONE = 1
+MOVE_MOUNT_F_EMPTY_PATH = 0x4
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+AT_SYMLINK_NOFOLLOW = 0x100
+
+MOUNT_ATTR_RDONLY = 0x1
+MOUNT_ATTR_NOSUID = 0x2
+MOUNT_ATTR_NODEV = 0x4
+MOUNT_ATTR_NOEXEC = 0x8
+MOUNT_ATTR_IDMAP = 0x00100000
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_CAPBSET_READ = 23
+PR_CAPBSET_DROP = 24
+PR_SET_SECUREBITS = 28
+PR_SET_NO_NEW_PRIVS = 38
+PR_GET_TID_ADDRESS = 40
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+
+def _fail(call: str, subject: object = "") -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, f"{call}({subject}): {os.strerror(code)}")
+
+
+def _number(call: str) -> int:
+    try:
+        return _NR[call]
+    except KeyError:
+        raise OSError(38, f"{call}: no syscall number known for machine {MACHINE!r}") from None
+
+
+def _path(path: str) -> bytes:
+    return os.fsencode(path)
+
+
+def unshare(flags: int) -> None:
+    if _libc.unshare(ctypes.c_int(flags)):
+        raise _fail("unshare", hex(flags))
+
+
+def setns(fd: int, kind: int) -> None:
+    if _libc.setns(ctypes.c_int(fd), ctypes.c_int(kind)):
+        raise _fail("setns", hex(kind))
+
+
+def mount(source: str, target: str, fstype: str | None, flags: int, data: str = "") -> None:
+    if _libc.mount(
+        _path(source),
+        _path(target),
+        fstype.encode() if fstype else None,
+        ctypes.c_ulong(flags),
+        _path(data) if data else None,
+    ):
+        raise _fail("mount", f"{fstype or 'bind'} {source} on {target}")
+
+
+def umount2(target: str, flags: int) -> None:
+    if _libc.umount2(_path(target), ctypes.c_int(flags)):
+        raise _fail("umount2", target)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    if _syscall(ctypes.c_long(_number("pivot_root")), _path(new_root), _path(put_old)):
+        raise _fail("pivot_root", new_root)
+
+
+def open_tree(path: str, *, clone: bool = True, recursive: bool = True) -> int:
+    """A detached copy of the mounts at `path`, as a close-on-exec descriptor."""
+    flags = os.O_CLOEXEC | (OPEN_TREE_CLONE if clone else 0)
+    if clone and recursive:
+        flags |= AT_RECURSIVE
+    fd = _syscall(
+        ctypes.c_long(_NR_OPEN_TREE), ctypes.c_int(AT_FDCWD), _path(path), ctypes.c_uint(flags)
+    )
+    if fd < 0:
+        raise _fail("open_tree", path)
+    return int(fd)
+
+
+def move_mount(tree_fd: int, target: str) -> None:
+    """Attach a detached mount at `target`."""
+    if _syscall(
+        ctypes.c_long(_NR_MOVE_MOUNT),
+        ctypes.c_int(tree_fd),
+        b"",
+        ctypes.c_int(AT_FDCWD),
+        _path(target),
+        ctypes.c_uint(MOVE_MOUNT_F_EMPTY_PATH),
+    ):
+        raise _fail("move_mount", target)
+
+
+def mount_setattr(
+    where: int | str,
+    *,
+    attr_set: int = 0,
+    attr_clear: int = 0,
+    propagation: int = 0,
+    userns_fd: int = 0,
+    recursive: bool = True,
+) -> None:
+    """Change the flags of a mount (a path) or of a detached mount (a descriptor), all at once."""
+    if isinstance(where, int):
+        dirfd, path, flags = where, b"", AT_EMPTY_PATH
+    else:
+        dirfd, path, flags = AT_FDCWD, _path(where), 0
+    attr = struct.pack("=QQQQ", attr_set, attr_clear, propagation, userns_fd)
+    if recursive:
+        flags |= AT_RECURSIVE
+    if _syscall(
+        ctypes.c_long(_NR_MOUNT_SETATTR),
+        ctypes.c_int(dirfd),
+        path,
+        ctypes.c_uint(flags),
+        attr,
+        ctypes.c_size_t(len(attr)),
+    ):
+        raise _fail("mount_setattr", where)
+
+
+def close_range(first: int, last: int = 0xFFFFFFFF) -> None:
+    if _syscall(
+        ctypes.c_long(_NR_CLOSE_RANGE), ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(0)
+    ):
+        raise _fail("close_range", first)
+
+
+def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
+    result = _libc.prctl(
+        ctypes.c_int(option),
+        ctypes.c_ulong(arg2),
+        ctypes.c_ulong(arg3),
+        ctypes.c_ulong(arg4),
+        ctypes.c_ulong(arg5),
+    )
+    if result < 0:
+        raise _fail("prctl", option)
+    return int(result)
+
+
+def capset(effective: int, permitted: int, inheritable: int) -> None:
+    """Set this thread's capability sets from 64-bit masks. See capabilities(7)."""
+    header = struct.pack("=Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+    low, high = 0xFFFFFFFF, 32
+    data = struct.pack(
+        "=IIIIII",
+        effective & low,
+        permitted & low,
+        inheritable & low,
+        effective >> high,
+        permitted >> high,
+        inheritable >> high,
+    )
+    if _syscall(ctypes.c_long(_number("capset")), header, data):
+        raise _fail("capset")
+
+
+# glibc keeps the thread id inside struct pthread, and only its own fork() renews it there. The
+# kernel knows that address (it clears it when the thread ends), so clone3 can be told to write the
+# child's id to it, as fork() would. Without CONFIG_CHECKPOINT_RESTORE there is no way to ask; then
+# the stale id stays, which only robust and recursive pthread mutexes of the child would notice.
+def _tid_address() -> int:
+    address = ctypes.c_ulong(0)
+    if _libc.prctl(ctypes.c_int(PR_GET_TID_ADDRESS), ctypes.byref(address), 0, 0, 0):
+        return 0
+    return int(address.value)
+
+
+_clone_args = ctypes.create_string_buffer(88)
+_pidfd = ctypes.c_int(-1)
+_clone3_nr = ctypes.c_long(_NR_CLONE3)
+_clone3_size = ctypes.c_size_t(88)
+_before_fork = ctypes.pythonapi.PyOS_BeforeFork
+_after_fork_child = ctypes.pythonapi.PyOS_AfterFork_Child
+_after_fork_parent = ctypes.pythonapi.PyOS_AfterFork_Parent
+_SIGCHLD = 17
+
+
+def clone3(flags: int, cgroup_fd: int | None = None) -> tuple[int, int]:
+    """Fork into new namespaces in one step: (0, -1) in the child, (pid, pidfd) in the parent.
+
+    One clone3 with every flag costs about half of fork + unshare + fork. Only for a process with a
+    single thread: the other threads would be missing in the child with their locks held.
+    """
+    tid_address = _tid_address()
+    if tid_address:
+        flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID
+    if cgroup_fd is not None:
+        flags |= CLONE_INTO_CGROUP
+    struct.pack_into(
+        "=11Q",
+        _clone_args,
+        0,
+        flags | CLONE_PIDFD,
+        ctypes.addressof(_pidfd),
+        tid_address,
+        0,
+        _SIGCHLD,
+        0,
+        0,
+        0,
+        0,
+        0,
+        cgroup_fd or 0,
+    )
+    _before_fork()
+    pid = _syscall(_clone3_nr, _clone_args, _clone3_size)
+    if pid == 0:
+        _after_fork_child()
+        return 0, -1
+    code = ctypes.get_errno()
+    _after_fork_parent()
+    if pid < 0:
+        raise OSError(code, f"clone3({flags:#x}): {os.strerror(code)}")
+    return int(pid), int(_pidfd.value)
+
+
+class _SockFprog(ctypes.Structure):
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def seccomp_set_mode_filter(program: bytes) -> None:
+    """Load one BPF program (an array of struct sock_filter) for this thread and its children."""
+    fprog = _SockFprog(len(program) // 8, program)
+    if _syscall(
+        ctypes.c_long(_number("seccomp")), ctypes.c_uint(1), ctypes.c_uint(0), ctypes.byref(fprog)
+    ):
+        raise _fail("seccomp", f"{len(program) // 8} instructions")
+
+
+def landlock_abi() -> int:
+    """The Landlock ABI of this kernel; 0 where it is not there or switched off."""
+    version = _syscall(
+        ctypes.c_long(_NR_LANDLOCK_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint(1)
+    )
+    return max(int(version), 0)
+
+
+def landlock_create_ruleset(handled_fs: int, handled_net: int, scoped: int, abi: int) -> int:
+    attr = struct.pack("=QQQ", handled_fs, handled_net, scoped)
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+    fd = _syscall(
+        ctypes.c_long(_NR_LANDLOCK_CREATE_RULESET),
+        attr,
+        ctypes.c_size_t(size),
+        ctypes.c_uint(0),
+    )
+    if fd < 0:
+        raise _fail("landlock_create_ruleset")
+    return int(fd)
+
+
+def landlock_add_path_rule(ruleset_fd: int, parent_fd: int, allowed: int) -> None:
+    attr = struct.pack("=Qi", allowed, parent_fd)
+    if _syscall(
+        ctypes.c_long(_NR_LANDLOCK_ADD_RULE),
+        ctypes.c_int(ruleset_fd),
+        ctypes.c_int(1),
+        attr,
+        ctypes.c_uint(0),
+    ):
+        raise _fail("landlock_add_rule")
+
+
+def landlock_restrict_self(ruleset_fd: int) -> None:
+    if _syscall(
+        ctypes.c_long(_NR_LANDLOCK_RESTRICT_SELF), ctypes.c_int(ruleset_fd), ctypes.c_uint(0)
+    ):
+        raise _fail("landlock_restrict_self")
+
+
+def drop_bounding_set(last_cap: int) -> None:
+    """Remove every capability from the bounding set; 41 calls, so without the wrapper's costs."""
+    libc_prctl = _libc.prctl
+    for cap in range(last_cap + 1):
+        if libc_prctl(PR_CAPBSET_DROP, cap, 0, 0, 0):
+            raise _fail("prctl(PR_CAPBSET_DROP)", cap)

@@ -1,0 +1,144 @@
+"""Checks the arguments of `create` and gets everything ready that a new sandbox needs."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from localbox.engine.plan import make_plan
+from localbox.engine.zygote_process import ZygoteProcess, get_zygote
+from localbox.errors import InvalidArgumentException, NotFoundException, ProtocolError
+from localbox.models import ApiParams, Isolation, Wall
+from localbox.policy import Policy, load_profile
+
+DEFAULT_TIMEOUT_S = 300
+DEFAULT_TEMPLATE = "base"
+# One root filesystem for now: this machine's. E2B's name for its default interpreter is the same.
+_TEMPLATES = (DEFAULT_TEMPLATE, "code-interpreter-v1")
+
+_NOT_HERE = {
+    "mcp": "the MCP gateway runs in E2B's cloud; start an MCP server with commands.run instead",
+    "iam": "workload identity needs E2B's cloud; pass credentials with envs= instead",
+    "network": "network rules are not available yet; choose a profile with network.mode instead",
+    "lifecycle": "pausing is not available yet; a sandbox is killed at its timeout",
+    "volume_mounts": "volumes are not available yet; bind a host directory with a profile's "
+    "filesystem.readwrite instead",
+}
+_ISOLATION_ABSENT = {
+    "network-namespace": "network.mode is host",
+    "landlock": "not asked for by the profile, or not in this kernel",
+    "cgroup": "not asked for by the profile, or not to be had here",
+}
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Accept E2B's connection keywords and nothing else.
+
+    Raises:
+        TypeError: an unknown keyword, as in E2B.
+    """
+    known = ApiParams.__annotations__
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, [*known, "timeout", "template", "profile"], 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
+
+
+def check_unavailable(arguments: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        InvalidArgumentException: an argument that means nothing on this machine was given.
+    """
+    for name, value in arguments.items():
+        if value is not None:
+            raise InvalidArgumentException(f"{name}=: {_NOT_HERE[name]}")
+
+
+def check_template(template: str | None) -> str:
+    if template is None:
+        return DEFAULT_TEMPLATE
+    if template not in _TEMPLATES:
+        near = difflib.get_close_matches(str(template), _TEMPLATES, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise NotFoundException(
+            f"template {template!r} is not found; there is {', '.join(map(repr, _TEMPLATES))}{hint}"
+        )
+    return template
+
+
+def check_timeout(timeout: float | None, what: str, *, zero_is_none: bool) -> float | None:
+    """Seconds, or None for no limit where 0 means that.
+
+    Raises:
+        InvalidArgumentException: not a number, negative, or 0 where it cannot be.
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout != timeout:
+        raise InvalidArgumentException(f"{what} must be a number of seconds, not {timeout!r}")
+    if timeout == 0 and zero_is_none:
+        return None
+    if timeout <= 0:
+        allowed = "0 (no limit) or more" if zero_is_none else "more than 0"
+        raise InvalidArgumentException(f"{what} must be {allowed} seconds, not {timeout!r}")
+    return float(timeout)
+
+
+def check_strings(values: Mapping[str, str] | None, what: str) -> dict[str, str]:
+    """
+    Raises:
+        InvalidArgumentException: not a mapping of str to str, or a name or value that an
+            environment cannot hold.
+    """
+    checked: dict[str, str] = {}
+    for name, value in (values or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise InvalidArgumentException(f"{what} must map str to str, not {name!r}: {value!r}")
+        if "\0" in name + value or (what == "envs" and (not name or "=" in name)):
+            raise InvalidArgumentException(f"{what}: {name!r} cannot be a name or holds a NUL byte")
+        checked[name] = value
+    return checked
+
+
+def check_network(policy: Policy, allow_internet_access: bool | None) -> None:
+    if allow_internet_access and policy.network.mode != "host":
+        raise InvalidArgumentException(
+            "allow_internet_access=True: sandboxes have no network here unless the profile gives "
+            'them the host\'s; use profile="trusted", or one with `network: {mode: host}`'
+        )
+    if allow_internet_access is False and policy.network.mode == "host":
+        raise InvalidArgumentException(
+            f"allow_internet_access=False contradicts profile {policy.name!r}, whose network.mode "
+            "is host"
+        )
+
+
+def resolve_policy(profile: str | os.PathLike[str] | Policy | None) -> Policy:
+    return profile if isinstance(profile, Policy) else load_profile(profile or "default")
+
+
+def prepare(policy: Policy) -> tuple[ZygoteProcess, str, dict[str, Any]]:
+    """The zygote for a policy, running, and the digest of the plan to ask it for."""
+    digest, plan = make_plan(policy)
+    return get_zygote(policy.process.preload), digest, plan
+
+
+def rendezvous_pair() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def read_isolation(ready: object) -> Isolation:
+    """The report of the child that built the walls; no guest code has run when it is sent."""
+    walls = ready.get("walls") if isinstance(ready, dict) else None
+    if not isinstance(walls, list):
+        raise ProtocolError("the sandbox did not report its walls")
+    standing = [Wall(str(name), True, str(detail)) for name, detail in walls]
+    names = {wall.name for wall in standing}
+    missing = [
+        Wall(name, False, why) for name, why in _ISOLATION_ABSENT.items() if name not in names
+    ]
+    return Isolation((*standing, *missing))

@@ -1,0 +1,140 @@
+"""Policy and machine -> plan: the JSON in which nothing is left for the zygote to decide."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+import os
+import resource
+from typing import Any
+
+from localbox.engine.base_root import HOME, USER, base_template, bind
+from localbox.engine.python_environment import PythonEnvironment, current_environment
+from localbox.policy import Policy
+from localbox.policy.seccomp import compile_filters
+
+# Directories of the sandbox's own disk, with their modes.
+_WRITABLE = ((HOME, 0o755), ("/tmp", 0o1777), ("/dev/shm", 0o1777), ("/var/tmp", 0o1777))
+
+
+@functools.lru_cache(maxsize=64)
+def make_plan(policy: Policy) -> tuple[str, dict[str, Any]]:
+    """The plan and its digest.
+
+    Raises:
+        WallError: the seccomp filter cannot be compiled here.
+    """
+    environment = current_environment()
+    host_network = policy.network.mode == "host"
+    template = base_template(policy.process.hostname, host_network)
+    template["binds"] += _environment_binds(environment)
+    template["binds"] += [
+        bind(mount.host_path, mount.guest_path) for mount in policy.filesystem.readonly
+    ]
+    read_write = [
+        bind(mount.host_path, mount.guest_path, writable=True)
+        for mount in policy.filesystem.readwrite
+    ]
+    template["binds"] += read_write
+    template["hidden"] = list(policy.filesystem.hidden)
+    late = _mark_late(template["binds"])
+    overlays = _overlays(policy, environment)
+    writable_paths = [path for path, _mode in _WRITABLE]
+    plan: dict[str, Any] = {
+        "name": policy.name,
+        "hostname": policy.process.hostname,
+        "network": policy.network.mode,
+        "template": template,
+        "late_binds": late,
+        "overlays": overlays,
+        "writable": list(_WRITABLE),
+        "masked": list(policy.filesystem.masked),
+        "disk_bytes": policy.filesystem.disk_bytes,
+        "files": policy.filesystem.files,
+        "memory_bytes": policy.resources.memory_bytes,
+        "pids": policy.resources.pids,
+        "wall_time_s": policy.resources.wall_time_s,
+        "cpu_time_s": policy.resources.cpu_time_s,
+        "rlimits": _rlimits(policy),
+        "landlock": _wanted(policy, "landlock"),
+        "landlock_writable": [*writable_paths, *overlays, *(b["target"] for b in read_write)],
+        "cgroup": _wanted(policy, "cgroup"),
+        "seccomp": [
+            base64.b64encode(program).decode("ascii") for program in compile_filters(policy.seccomp)
+        ],
+        "env": _environment_variables(policy, environment),
+        "home": HOME,
+        "user": USER,
+        "sys_path": ["", *environment.sys_path],
+    }
+    digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+    return digest, plan
+
+
+def _wanted(policy: Policy, wall: str) -> str:
+    """ "require", "prefer" or "off": what to do about an optional wall."""
+    if wall in policy.isolation.require:
+        return "require"
+    if wall in policy.isolation.prefer:
+        return "require" if policy.isolation.on_unavailable == "fail" else "prefer"
+    return "off"
+
+
+def _environment_binds(environment: PythonEnvironment) -> list[dict[str, Any]]:
+    return [bind(root, root) for root in environment.roots if os.path.isdir(root)]
+
+
+def _mark_late(binds: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give a number to each bind that lies below a directory of the sandbox's own disk.
+
+    Mounted with the template it would be covered by that directory.
+    """
+    late: list[dict[str, Any]] = []
+    for entry in binds:
+        if any(entry["target"].startswith(path + "/") for path, _mode in _WRITABLE):
+            entry["late"] = len(late)
+            late.append(entry)
+    return late
+
+
+def _overlays(policy: Policy, environment: PythonEnvironment) -> list[str]:
+    paths: list[str] = []
+    for path in policy.filesystem.overlay:
+        if path != "python":
+            paths.append(path)
+        elif environment.prefix in environment.roots and not _is_late(environment.prefix):
+            paths.append(environment.prefix)
+    return paths
+
+
+def _is_late(path: str) -> bool:
+    return any(path.startswith(own + "/") for own, _mode in _WRITABLE)
+
+
+def _rlimits(policy: Policy) -> list[tuple[int, int, int]]:
+    limits = {
+        resource.RLIMIT_NPROC: (policy.resources.pids, policy.resources.pids),
+        resource.RLIMIT_DATA: (policy.resources.memory_bytes, policy.resources.memory_bytes),
+        # One file can be no larger than the disk, nor fill a writable bind of the host's.
+        resource.RLIMIT_FSIZE: (policy.filesystem.disk_bytes, policy.filesystem.disk_bytes),
+    }
+    for limit in policy.resources.rlimits:
+        limits[getattr(resource, limit.name)] = (limit.soft, limit.hard)
+    return [(number, soft, hard) for number, (soft, hard) in sorted(limits.items())]
+
+
+def _environment_variables(policy: Policy, environment: PythonEnvironment) -> dict[str, str]:
+    env = {
+        "PATH": environment.path,
+        "HOME": HOME,
+        "USER": USER,
+        "LOGNAME": USER,
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+    }
+    if environment.prefix in environment.roots:
+        env["VIRTUAL_ENV"] = environment.prefix
+    env.update(policy.process.env)
+    return env

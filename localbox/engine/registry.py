@@ -1,0 +1,82 @@
+"""The sandboxes of this process, by id: what the client knows of each beside its own object."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from localbox.engine.zygote_process import ZygoteProcess
+from localbox.models import Isolation
+from localbox.policy import Policy
+
+
+@dataclass
+class SandboxRecord:
+    """One live sandbox. `rendezvous` is the socket its agent takes new exchanges from."""
+
+    sandbox_id: str
+    zygote: ZygoteProcess
+    rendezvous: socket.socket
+    policy: Policy
+    isolation: Isolation
+    template: str
+    metadata: Mapping[str, str]
+    envs: Mapping[str, str]
+    timeout_s: float
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = field(default_factory=time.monotonic)
+
+
+_records: dict[str, SandboxRecord] = {}
+_lock = threading.Lock()
+_sweep_at = 32
+
+
+def new_sandbox_id() -> str:
+    """20 characters without a dash, as E2B's."""
+    return "i" + os.urandom(10).hex()[:19]
+
+
+def add(record: SandboxRecord) -> None:
+    global _sweep_at
+    with _lock:
+        _records[record.sandbox_id] = record
+        if len(_records) >= _sweep_at:
+            # Those that reached their timeout: nobody told us, but their socket has hung up.
+            _sweep()
+            _sweep_at = max(32, 2 * len(_records))
+
+
+def find(sandbox_id: str) -> SandboxRecord | None:
+    with _lock:
+        return _records.get(sandbox_id)
+
+
+def forget(sandbox_id: str) -> None:
+    """Drop the record; its socket is closed with the last Sandbox object that holds it."""
+    with _lock:
+        _records.pop(sandbox_id, None)
+
+
+def _sweep() -> None:
+    poll = select.poll()
+    by_fd = {record.rendezvous.fileno(): record for record in _records.values()}
+    for fd in by_fd:
+        poll.register(fd, 0)
+    for fd, _events in poll.poll(0):
+        del _records[by_fd[fd].sandbox_id]
+
+
+def _forget_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+# Another thread may have held it at the fork.
+os.register_at_fork(after_in_child=_forget_lock)

@@ -1,0 +1,135 @@
+"""Starts the zygote: a fresh Python with an empty environment that forks on our behalf."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+from localbox.engine.answers import to_exception
+from localbox.engine.python_environment import current_environment
+from localbox.errors import SandboxException
+from localbox.protocol.frames import MAX_DATAGRAM_BYTES, FrameError, decode_message
+
+_START_TIMEOUT_S = 60.0
+_BOOT = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from localbox.zygote.boot import main; main()"
+)
+
+
+class ZygoteProcess:
+    """A running zygote and the socket that new exchanges with it are announced on."""
+
+    def __init__(self, preload: tuple[str, ...]) -> None:
+        """
+        Raises:
+            WallError: this machine does not let the zygote do its work.
+            SandboxException: it could not be started at all.
+        """
+        environment = current_environment()
+        self.known_plans: set[str] = set()
+        self.rendezvous, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        stderr_fd = os.memfd_create("localbox-zygote-stderr", os.MFD_CLOEXEC)
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [
+                        environment.executable,
+                        *("-I", "-S", "-X", "utf8", "-c", _BOOT),
+                        str(Path(__file__).parent.parent.parent),
+                        "1",
+                        str(theirs.fileno()),
+                        str(os.getpid()),
+                        "",
+                        *preload,
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr_fd,
+                    pass_fds=[theirs.fileno()],
+                    env={},
+                    cwd="/",
+                    # Ctrl-C in the terminal is for this program alone.
+                    start_new_session=True,
+                )
+            self._await_ready(stderr_fd)
+        except BaseException:
+            self.rendezvous.close()
+            raise
+        finally:
+            os.close(stderr_fd)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End it, and with it every sandbox it forked; returns when it is gone."""
+        self.rendezvous.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait()
+
+    def _await_ready(self, stderr_fd: int) -> None:
+        ready, _, _ = select.select([self.rendezvous], [], [], _START_TIMEOUT_S)
+        data = self.rendezvous.recv(MAX_DATAGRAM_BYTES) if ready else b""
+        try:
+            message = decode_message(data)
+        except FrameError:
+            self._process.kill()
+            self._process.wait()
+            text = os.pread(stderr_fd, 4096, 0).decode("utf-8", "replace").strip()
+            raise SandboxException(
+                f"the zygote did not start (exit code {self._process.returncode}): "
+                f"{text or 'no message'}"
+            ) from None
+        if "error" in message:
+            self._process.wait()
+            raise to_exception(message["error"])
+
+
+_zygotes: dict[tuple[str, ...], ZygoteProcess] = {}
+_owner_pid = os.getpid()
+_lock = threading.Lock()
+
+
+def get_zygote(preload: tuple[str, ...]) -> ZygoteProcess:
+    """The zygote of this preload set, started if there is none alive."""
+    global _owner_pid
+    with _lock:
+        if _owner_pid != os.getpid():
+            # A fork of the program that started them: they are its parent's and end with it.
+            _zygotes.clear()
+            _owner_pid = os.getpid()
+        zygote = _zygotes.get(preload)
+        if zygote is None or not zygote.is_alive():
+            zygote = _zygotes[preload] = ZygoteProcess(preload)
+        return zygote
+
+
+def stop_zygotes() -> None:
+    """End all zygotes of this process, and so all its sandboxes."""
+    with _lock:
+        if _owner_pid == os.getpid():
+            for zygote in _zygotes.values():
+                zygote.stop()
+        _zygotes.clear()
+
+
+def _forget_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+# Another thread may have held it at the fork.
+os.register_at_fork(after_in_child=_forget_lock)
+atexit.register(stop_zygotes)

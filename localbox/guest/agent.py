@@ -1,0 +1,367 @@
+"""PID 1 of a sandbox: takes requests from the host's socket, and reaps.
+
+It has no listening socket and no name: the host makes a socket pair for each exchange and passes
+one end through the one descriptor the agent was born with. Guest code cannot reach either.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, NoReturn
+
+from localbox.guest import files
+from localbox.guest.connection import Connection, error_message
+from localbox.guest.loop import READ, Loop
+from localbox.guest.paths import resolve_path
+from localbox.guest.processes import Process, spawn
+from localbox.guest.python import spawn_python
+from localbox.protocol.frames import (
+    DATA,
+    END_OF_DATA,
+    MAX_DATAGRAM_BYTES,
+    MESSAGE,
+    Frame,
+    FrameError,
+    Message,
+    decode_message,
+    encode_message,
+)
+
+_ENTRIES_PER_MESSAGE = 1000
+# Files without a size of their own (/proc) are read by the agent, up to this much.
+_INLINE_BYTES = 16 * 1024 * 1024
+
+
+class RequestError(Exception):
+    """The request cannot be done; `kind` picks the exception the host raises."""
+
+    def __init__(self, kind: str, text: str, number: int | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.number = number
+
+
+class Agent:
+    def __init__(
+        self,
+        rendezvous: socket.socket,
+        settings: dict[str, Any],
+        allow_inspection: Callable[[], None],
+    ) -> None:
+        """
+        Args:
+            rendezvous: where the host sends the ends of new exchanges.
+            settings: `env`, `home`, `user`, `cpu_time_s`, `sys_path`.
+            allow_inspection: makes a forked process dumpable again; the syscall is not ours to
+                import.
+        """
+        self._rendezvous = rendezvous
+        self._settings = settings
+        self._allow_inspection = allow_inspection
+        self._home: str = settings["home"]
+        self._env: dict[str, str] = settings["env"]
+        self._loop = Loop()
+        self._processes: dict[int, Process] = {}
+        self._operations: dict[str, Callable[[Connection, Message], None]] = {
+            "ping": self._ping,
+            "start": self._start,
+            "connect": self._connect,
+            "list_processes": self._list_processes,
+            "kill": self._kill,
+            "write_stdin": self._write_stdin,
+            "close_stdin": self._close_stdin,
+            "stat": self._stat,
+            "make_dir": self._make_dir,
+            "rename": self._rename,
+            "open_read": self._open_read,
+            "open_write": self._open_write,
+            "list_dir": self._list_dir,
+            "remove": self._remove,
+        }
+
+    def run(self) -> NoReturn:
+        self._watch_children()
+        self._rendezvous.setblocking(False)
+        self._loop.watch(self._rendezvous.fileno(), READ, lambda _events: self._accept())
+        self._loop.run()
+        raise AssertionError("the loop has no end")
+
+    # Children
+
+    def _watch_children(self) -> None:
+        # Handlers are for SIGCHLD alone. A signal PID 1 has no handler for is dropped when it
+        # comes from inside, so guest code cannot interrupt the agent; Python's own handler for
+        # SIGINT would be an exception here.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+        def woken(_events: int) -> None:
+            with contextlib.suppress(BlockingIOError):
+                os.read(reader, 4096)
+            self._reap()
+
+        self._loop.watch(reader, READ, woken)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            process = self._processes.pop(pid, None)
+            if process is not None:
+                process.exited(status)
+
+    # Exchanges
+
+    def _accept(self) -> None:
+        ancillary_bytes = socket.CMSG_SPACE(4)
+        try:
+            data, ancillary, _flags, _address = self._rendezvous.recvmsg(
+                MAX_DATAGRAM_BYTES, ancillary_bytes, socket.MSG_CMSG_CLOEXEC
+            )
+        except BlockingIOError:
+            return
+        if not data and not ancillary:
+            # The host's end is closed, so nobody can ever ask again.
+            os._exit(0)
+        fds = array.array("i")
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(payload[: len(payload) // fds.itemsize * fds.itemsize])
+        if len(fds) != 1:
+            return
+        connection = Connection(socket.socket(fileno=fds[0]), self._loop)
+        connection.on_frame = lambda frame: self._first_frame(connection, frame)
+        connection.open()
+        if len(data) > 1:
+            self._handle(connection, data)
+
+    def _first_frame(self, connection: Connection, frame: Frame) -> None:
+        kind, payload = frame
+        if kind != MESSAGE:
+            connection.close()
+            return
+        self._handle(connection, payload)
+
+    def _handle(self, connection: Connection, payload: bytes) -> None:
+        connection.on_frame = None
+        try:
+            request = decode_message(payload)
+            operation = self._operations[request["op"]]
+        except (FrameError, KeyError):
+            connection.fail("internal", "the agent does not know this request")
+            return
+        try:
+            operation(connection, request)
+        except RequestError as error:
+            connection.fail(error.kind, str(error), error.number)
+        except ValueError as error:
+            connection.fail("invalid_argument", str(error))
+        except OSError as error:
+            connection.fail(files.error_kind(error.errno), _describe(error), error.errno)
+
+    def _ping(self, connection: Connection, request: Message) -> None:
+        connection.finish({"ok": True})
+
+    # Processes
+
+    def _start(self, connection: Connection, request: Message) -> None:
+        user = request.get("user") or self._settings["user"]
+        if user != self._settings["user"]:
+            raise RequestError("unauthenticated", f"there is no user {user!r} in this sandbox")
+        cwd = self._path(request.get("cwd") or self._home)
+        if not os.path.isdir(cwd):
+            raise RequestError("invalid_argument", f"cwd {cwd!r} does not exist")
+        env = {**self._env, **request.get("env", {})}
+        with_stdin = bool(request["stdin"])
+        cpu_time_s = self._settings["cpu_time_s"]
+        try:
+            if "code" in request:
+                pid, *pipes = spawn_python(
+                    request["code"],
+                    filename=request["filename"],
+                    argv=request["argv"],
+                    env=env,
+                    cwd=cwd,
+                    with_stdin=with_stdin,
+                    cpu_time_s=cpu_time_s,
+                    sys_path=self._settings["sys_path"],
+                    allow_inspection=self._allow_inspection,
+                )
+            else:
+                pid, *pipes = spawn(
+                    request["argv"],
+                    env=env,
+                    cwd=cwd,
+                    with_stdin=with_stdin,
+                    cpu_time_s=cpu_time_s,
+                )
+        except BlockingIOError:
+            raise RequestError(
+                "no_resources", "cannot start another process: the limit resources.pids is reached"
+            ) from None
+        process = Process(self._loop, pid, {"argv": request["argv"], "cwd": cwd, "env": env})
+        process.config["tag"] = request.get("tag")
+        self._processes[pid] = process
+        process.subscribe(connection)
+        process.attach_pipes(*pipes)
+        process.set_deadline(request.get("timeout_s"))
+
+    def _process(self, request: Message) -> Process:
+        process = self._processes.get(request["pid"])
+        if process is None:
+            raise RequestError("not_found", f"there is no process with pid {request['pid']}")
+        return process
+
+    def _connect(self, connection: Connection, request: Message) -> None:
+        self._process(request).subscribe(connection)
+
+    def _list_processes(self, connection: Connection, request: Message) -> None:
+        listed = [{"pid": pid, **process.config} for pid, process in self._processes.items()]
+        connection.finish({"processes": listed})
+
+    def _kill(self, connection: Connection, request: Message) -> None:
+        self._process(request).kill()
+        connection.finish({"ok": True})
+
+    def _write_stdin(self, connection: Connection, request: Message) -> None:
+        process = self._process(request)
+        if not process.stdin_open:
+            raise RequestError(
+                "stdin_closed", "the process has no open standard input; start it with stdin=True"
+            )
+
+        def written(why: str | None) -> None:
+            if why is None:
+                connection.finish({"ok": True})
+            else:
+                connection.fail("stdin_closed", why)
+
+        def resume(why: str | None) -> None:
+            if why is None:
+                connection.resume_reading()
+            else:
+                connection.fail("stdin_closed", why)
+
+        def on_frame(frame: Frame) -> None:
+            kind, chunk = frame
+            if kind == END_OF_DATA:
+                process.when_stdin_written(written)
+            elif kind == DATA:
+                process.write_stdin(chunk)
+                if process.stdin_congested:
+                    connection.pause_reading()
+                    process.when_stdin_written(resume)
+
+        connection.on_frame = on_frame
+
+    def _close_stdin(self, connection: Connection, request: Message) -> None:
+        self._process(request).close_stdin()
+        connection.finish({"ok": True})
+
+    # Files
+
+    def _path(self, path: str) -> str:
+        return resolve_path(path, self._home)
+
+    def _stat(self, connection: Connection, request: Message) -> None:
+        connection.finish({"entry": files.describe(self._path(request["path"]))})
+
+    def _make_dir(self, connection: Connection, request: Message) -> None:
+        connection.finish({"created": files.make_directory(self._path(request["path"]))})
+
+    def _rename(self, connection: Connection, request: Message) -> None:
+        old_path, new_path = self._path(request["old_path"]), self._path(request["new_path"])
+        connection.finish({"entry": files.rename(old_path, new_path)})
+
+    def _open_read(self, connection: Connection, request: Message) -> None:
+        path = self._path(request["path"])
+        fd = files.open_to_read(path)
+        try:
+            if path.startswith("/proc/") or path.startswith("/sys/"):
+                self._send_inline(connection, fd)
+            else:
+                connection.finish({"ok": True}, fd)
+        finally:
+            os.close(fd)
+
+    def _send_inline(self, connection: Connection, fd: int) -> None:
+        connection.send_message({"inline": True})
+        sent = 0
+        while sent < _INLINE_BYTES and (chunk := os.read(fd, 64 * 1024)):
+            connection.send_chunk(DATA, chunk)
+            sent += len(chunk)
+        connection.finish({"ok": True})
+
+    def _open_write(self, connection: Connection, request: Message) -> None:
+        path = self._path(request["path"])
+        fd = files.open_to_write(path)
+        try:
+            connection.finish({"path": path, "name": os.path.basename(path)}, fd)
+        finally:
+            os.close(fd)
+
+    def _list_dir(self, connection: Connection, request: Message) -> None:
+        path, depth = self._path(request["path"]), int(request["depth"])
+
+        def listing() -> Iterator[Message]:
+            entries = files.walk(path, depth)
+            while batch := list(islice(entries, _ENTRIES_PER_MESSAGE)):
+                yield {"entries": batch}
+            yield {"ok": True}
+
+        _in_worker(connection, listing)
+
+    def _remove(self, connection: Connection, request: Message) -> None:
+        path = self._path(request["path"])
+
+        def removal() -> Iterator[Message]:
+            files.remove(path)
+            yield {"ok": True}
+
+        _in_worker(connection, removal)
+
+
+def _in_worker(connection: Connection, answers: Callable[[], Iterator[Message]]) -> None:
+    """Answer from a forked child: a million files must not hold up everything else.
+
+    Where no process can be had (a fork bomb is at work), the agent does it itself.
+    """
+    sock = connection.detach()
+    try:
+        pid = os.fork()
+    except BlockingIOError:
+        pid = -1
+    if pid > 0:
+        sock.close()
+        return
+    try:
+        for answer in answers():
+            sock.sendall(encode_message(answer))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            sock.sendall(
+                encode_message(
+                    error_message(files.error_kind(error.errno), _describe(error), error.errno)
+                )
+            )
+    finally:
+        sock.close()
+        if pid == 0:
+            os._exit(0)
+
+
+def _describe(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"path {os.fsdecode(error.filename)!r}: {reason}" if error.filename else reason

@@ -1,0 +1,253 @@
+"""Commands the host started: their pipes, their subscribers, their end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from localbox.guest.connection import Connection, error_message
+from localbox.guest.loop import HANGUP, READ, WRITE, Loop, Timer
+from localbox.protocol.frames import STDERR, STDOUT
+
+_CHUNK_BYTES = 64 * 1024
+# What a dead command's pipe may still hold is at most its capacity; a daemon it left behind could
+# go on filling it, so the last look is bounded.
+_LAST_LOOK_BYTES = 1024 * 1024
+_STDIN_HIGH_WATER_BYTES = 256 * 1024
+
+
+class Process:
+    """One started command. Output goes to every subscriber; with none it is read and dropped."""
+
+    def __init__(self, loop: Loop, pid: int, config: dict[str, Any]) -> None:
+        self.pid = pid
+        self.config = config
+        self._loop = loop
+        self._outputs: dict[int, int] = {}  # descriptor -> STDOUT or STDERR
+        self._paused = False
+        self._subscribers: list[Connection] = []
+        self._stdin_fd = -1
+        self._stdin_out = bytearray()
+        self._stdin_close_when_empty = False
+        self._on_stdin_empty: list[Callable[[str | None], None]] = []
+        self._deadline: Timer | None = None
+        self._timed_out = False
+        self.ended = False
+
+    def attach_pipes(self, stdin_fd: int, stdout_fd: int, stderr_fd: int) -> None:
+        self._stdin_fd = stdin_fd
+        if stdin_fd >= 0:
+            os.set_blocking(stdin_fd, False)
+        for fd, kind in ((stdout_fd, STDOUT), (stderr_fd, STDERR)):
+            os.set_blocking(fd, False)
+            self._outputs[fd] = kind
+            self._watch_output(fd)
+
+    def set_deadline(self, timeout_s: float | None) -> None:
+        if timeout_s:
+            self._deadline = self._loop.call_later(timeout_s, self._expire)
+
+    def subscribe(self, connection: Connection) -> None:
+        self._subscribers.append(connection)
+        connection.on_close = lambda: self._unsubscribe(connection)
+        connection.on_drain = self._resume
+        connection.send_message({"start": {"pid": self.pid}})
+
+    def kill(self) -> None:
+        """SIGKILL for the whole process group, so that a shell's children do not stay behind."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def write_stdin(self, data: bytes) -> None:
+        self._stdin_out += data
+        self._flush_stdin(0)
+
+    @property
+    def stdin_congested(self) -> bool:
+        return len(self._stdin_out) > _STDIN_HIGH_WATER_BYTES
+
+    @property
+    def stdin_open(self) -> bool:
+        return self._stdin_fd >= 0 and not self._stdin_close_when_empty
+
+    def when_stdin_written(self, callback: Callable[[str | None], None]) -> None:
+        """Call back with None once all is in the pipe, or with why it never will be."""
+        if self._stdin_out:
+            self._on_stdin_empty.append(callback)
+        else:
+            callback(None if self._stdin_fd >= 0 else "the process closed its standard input")
+
+    def close_stdin(self) -> None:
+        self._stdin_close_when_empty = True
+        if not self._stdin_out:
+            self._drop_stdin(None)
+
+    def exited(self, status: int) -> None:
+        """The process was reaped with wait status `status`: tell the subscribers and let go."""
+        self.ended = True
+        if self._deadline is not None:
+            self._deadline.cancel()
+        for fd in list(self._outputs):
+            self._last_look(fd)
+        self._drop_stdin("the process has ended")
+        if self._timed_out:
+            message = error_message("deadline_exceeded", "the command's timeout expired")
+        else:
+            message = {"end": describe_exit(status)}
+        for connection in list(self._subscribers):
+            connection.on_close = None
+            connection.on_drain = None
+            connection.finish(message)
+        self._subscribers.clear()
+        # A daemon may hold the pipes; it is read on and dropped, or its next write would kill it.
+        self._resume()
+
+    def _expire(self) -> None:
+        self._timed_out = True
+        self.kill()
+
+    def _unsubscribe(self, connection: Connection) -> None:
+        with contextlib.suppress(ValueError):
+            self._subscribers.remove(connection)
+        self._resume()
+
+    def _watch_output(self, fd: int) -> None:
+        self._loop.watch(fd, READ, lambda _events: self._read_output(fd))
+
+    def _read_output(self, fd: int) -> int:
+        """Forward one chunk; how many bytes it had, 0 when there is nothing now or ever."""
+        try:
+            chunk = os.read(fd, _CHUNK_BYTES)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            chunk = b""
+        if not chunk:
+            self._loop.unwatch(fd)
+            del self._outputs[fd]
+            os.close(fd)
+            return 0
+        kind = self._outputs[fd]
+        for connection in list(self._subscribers):
+            connection.send_chunk(kind, chunk)
+        if not self._paused and any(c.congested for c in self._subscribers):
+            self._pause()
+        return len(chunk)
+
+    def _last_look(self, fd: int) -> None:
+        budget = _LAST_LOOK_BYTES
+        while budget > 0 and fd in self._outputs:
+            count = self._read_output(fd)
+            if not count:
+                break
+            budget -= count
+
+    def _pause(self) -> None:
+        self._paused = True
+        for fd in self._outputs:
+            self._loop.unwatch(fd)
+
+    def _resume(self) -> None:
+        if self._paused and not any(c.congested for c in self._subscribers):
+            self._paused = False
+            for fd in self._outputs:
+                self._watch_output(fd)
+
+    def _flush_stdin(self, events: int) -> None:
+        fd = self._stdin_fd
+        if fd < 0:
+            self._stdin_out.clear()
+            return
+        try:
+            while self._stdin_out:
+                del self._stdin_out[: os.write(fd, self._stdin_out[:_CHUNK_BYTES])]
+        except BlockingIOError:
+            self._loop.watch(fd, WRITE | HANGUP, self._flush_stdin)
+            return
+        except OSError:
+            self._drop_stdin("the process closed its standard input")
+            return
+        self._loop.unwatch(fd)
+        self._tell_stdin_writers(None)
+        if self._stdin_close_when_empty:
+            self._drop_stdin(None)
+
+    def _drop_stdin(self, why: str | None) -> None:
+        if self._stdin_fd >= 0:
+            self._loop.unwatch(self._stdin_fd)
+            os.close(self._stdin_fd)
+            self._stdin_fd = -1
+        self._stdin_out.clear()
+        self._tell_stdin_writers(why)
+
+    def _tell_stdin_writers(self, why: str | None) -> None:
+        callbacks, self._on_stdin_empty = self._on_stdin_empty, []
+        for callback in callbacks:
+            callback(why)
+
+
+def describe_exit(status: int) -> dict[str, Any]:
+    """E2B's words, which are Go's: -1 and "signal: killed" for a process ended by a signal."""
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        name = (signal.strsignal(-code) or f"signal {-code}").lower()
+        return {"exit_code": -1, "error": f"signal: {name}", "signal": -code}
+    return {"exit_code": code, "error": f"exit status {code}" if code else None, "signal": None}
+
+
+def spawn(
+    argv: list[str],
+    *,
+    env: dict[str, str],
+    cwd: str,
+    with_stdin: bool,
+    cpu_time_s: int | None,
+) -> tuple[int, int, int, int]:
+    """Start a program in its own session: (pid, stdin, stdout, stderr), ours to close.
+
+    Raises:
+        OSError: it could not be started.
+    """
+    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+        stdin_fd = -1
+        child_stdin: int = subprocess.DEVNULL
+        if with_stdin:
+            child_stdin, stdin_fd = _pipe(read_end=theirs, write_end=ours)
+        stdout_fd, child_stdout = _pipe(read_end=ours, write_end=theirs)
+        stderr_fd, child_stderr = _pipe(read_end=ours, write_end=theirs)
+        process = subprocess.Popen(
+            argv,
+            stdin=child_stdin,
+            stdout=child_stdout,
+            stderr=child_stderr,
+            env=env,
+            cwd=cwd,
+            start_new_session=True,
+            preexec_fn=_cpu_limit(cpu_time_s),
+        )
+        ours.pop_all()
+    # The agent reaps everything itself; told so, Popen does not warn when it is collected.
+    process.returncode = 0
+    return process.pid, stdin_fd, stdout_fd, stderr_fd
+
+
+def _pipe(
+    *, read_end: contextlib.ExitStack, write_end: contextlib.ExitStack
+) -> tuple[int, int]:
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    read_end.callback(os.close, reader)
+    write_end.callback(os.close, writer)
+    return reader, writer
+
+
+def _cpu_limit(cpu_time_s: int | None) -> Callable[[], None] | None:
+    if cpu_time_s is None:
+        # Without a function to run in between, the child is made by vfork.
+        return None
+    # Not set on the agent itself: it would die of the sum of all its own small work.
+    return lambda: resource.setrlimit(resource.RLIMIT_CPU, (cpu_time_s, cpu_time_s + 1))

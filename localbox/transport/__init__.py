@@ -1,0 +1,1 @@
+"""How the client's exchanges reach the zygote and the agents; the only code written twice."""

@@ -1,0 +1,118 @@
+"""Exchanges by blocking calls: no event loop, no thread, safe in any number of threads."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Callable, Generator
+from typing import ParamSpec, TypeVar
+
+from localbox.protocol.frames import Frame, Message, encode
+from localbox.transport.wire import (
+    ExchangeState,
+    pass_descriptors,
+    prepare,
+    remaining,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# The frames of one exchange as they come; closing it ends the exchange.
+FrameStream = Generator[Frame, None, None]
+
+CONSTRUCTOR_CREATES = True
+
+
+def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call something that blocks."""
+    return function(*args, **kwargs)
+
+
+def open_exchange(
+    rendezvous: socket.socket,
+    request: Message,
+    fds: tuple[int, ...] = (),
+    deadline: float | None = None,
+) -> Exchange:
+    """Send `request`; the answer comes on the exchange this returns.
+
+    Raises:
+        PeerGoneError: nobody is there any more.
+        TimeoutError: the peer takes no requests.
+    """
+    state, datagram, rest, passed = prepare(request, fds)
+    try:
+        while True:
+            try:
+                pass_descriptors(rendezvous, datagram, passed)
+                break
+            except BlockingIOError:
+                _wait(rendezvous, select.POLLOUT, deadline)
+    except BaseException:
+        state.close()
+        raise
+    finally:
+        os.close(passed[0])
+    exchange = Exchange(state)
+    if rest:
+        exchange.send(rest, deadline)
+    return exchange
+
+
+class Exchange:
+    def __init__(self, state: ExchangeState) -> None:
+        self._state = state
+
+    def __enter__(self) -> Exchange:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._state.close()
+
+    def take_fd(self) -> int:
+        return self._state.take_fd()
+
+    def receive(self, deadline: float | None) -> Frame:
+        """The next frame.
+
+        Raises:
+            PeerGoneError, ProtocolViolationError, TimeoutError
+        """
+        while True:
+            frame = self._state.take_frame()
+            if frame is not None:
+                return frame
+            try:
+                self._state.receive_available()
+            except BlockingIOError:
+                _wait(self._state.sock, select.POLLIN, deadline)
+
+    def send(self, data: bytes, deadline: float | None) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                sent = self._state.sock.send(view, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                _wait(self._state.sock, select.POLLOUT, deadline)
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                # There may be an answer that says why; the next receive finds out.
+                return
+            view = view[sent:]
+
+    def send_chunk(self, kind: int, chunk: bytes, deadline: float | None) -> None:
+        self.send(encode(kind, chunk), deadline)
+
+
+def _wait(sock: socket.socket, events: int, deadline: float | None) -> None:
+    poll = select.poll()
+    poll.register(sock.fileno(), events)
+    left = remaining(deadline)
+    if not poll.poll(None if left is None else left * 1000):
+        raise TimeoutError
+

@@ -1,0 +1,124 @@
+"""What both transports share: how an exchange is opened, and what its descriptors come as."""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+import time
+
+from localbox.protocol.frames import (
+    MAX_DATAGRAM_BYTES,
+    Frame,
+    FrameDecoder,
+    FrameError,
+    Message,
+    encode_datagram,
+    encode_message,
+)
+
+RECEIVE_BYTES = 256 * 1024
+_FD_SPACE = socket.CMSG_SPACE(4)
+
+
+class PeerGoneError(Exception):
+    """The process at the other end has ended, or closed this exchange without an answer."""
+
+
+class ExchangeState:
+    """One exchange with the zygote or an agent: our end of a socket pair made just for it.
+
+    The other end goes to the peer as a descriptor, in one atomic sendmsg, so any number of threads,
+    tasks and forked copies of this program can ask at once and answers never cross.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._decoder = FrameDecoder()
+        self._frames: list[Frame] = []
+        self._fd = -1
+
+    def take_frame(self) -> Frame | None:
+        return self._frames.pop(0) if self._frames else None
+
+    def take_fd(self) -> int:
+        """The descriptor that came with the frames so far, now the caller's; -1 if none did."""
+        fd, self._fd = self._fd, -1
+        return fd
+
+    def receive_available(self) -> None:
+        """Take what the socket has; raises BlockingIOError if that is nothing."""
+        try:
+            data, ancillary, _flags, _address = self.sock.recvmsg(
+                RECEIVE_BYTES, _FD_SPACE, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+            )
+        except ConnectionResetError:
+            raise PeerGoneError from None
+        self._keep_descriptors(ancillary)
+        if not data:
+            raise PeerGoneError
+        try:
+            self._frames += self._decoder.feed(data)
+        except FrameError as error:
+            raise ProtocolViolationError(str(error)) from None
+
+    def _keep_descriptors(self, ancillary: list[tuple[int, int, bytes]]) -> None:
+        for level, kind, payload in ancillary:
+            if level != socket.SOL_SOCKET or kind != socket.SCM_RIGHTS:
+                continue
+            fds = array.array("i")
+            fds.frombytes(payload[: len(payload) // fds.itemsize * fds.itemsize])
+            for fd in fds:
+                if self._fd < 0:
+                    self._fd = fd
+                else:
+                    os.close(fd)
+
+    def close(self) -> None:
+        self.sock.close()
+        if self._fd >= 0:
+            os.close(self.take_fd())
+
+
+class ProtocolViolationError(Exception):
+    """What came is not a frame; from a sandbox that means its agent is no longer itself."""
+
+
+def prepare(request: Message, fds: tuple[int, ...]) -> tuple[ExchangeState, bytes, bytes, list[int]]:
+    """The exchange, the datagram and the rest of an opening request, and the descriptors to pass.
+
+    The first of those descriptors is the peer's end of the exchange; close it once it is sent.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    datagram, rest = encode_datagram(request), b""
+    if len(datagram) > MAX_DATAGRAM_BYTES:
+        try:
+            datagram, rest = b"+", encode_message(request)
+        except FrameError:
+            ours.close()
+            theirs.close()
+            raise
+    return ExchangeState(ours), datagram, rest, [theirs.detach(), *fds]
+
+
+def pass_descriptors(rendezvous: socket.socket, datagram: bytes, fds: list[int]) -> None:
+    """One atomic send; raises BlockingIOError while the peer's queue is full."""
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+    try:
+        rendezvous.sendmsg([datagram], ancillary, socket.MSG_DONTWAIT)
+    except (BrokenPipeError, ConnectionResetError, ConnectionRefusedError):
+        raise PeerGoneError from None
+
+
+def remaining(deadline: float | None) -> float | None:
+    """Seconds left, for a call that takes a timeout.
+
+    Raises:
+        TimeoutError: none are left.
+    """
+    if deadline is None:
+        return None
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

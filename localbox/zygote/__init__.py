@@ -1,0 +1,1 @@
+"""The process that forks sandboxes: exec'd fresh, single-threaded, with an empty environment."""

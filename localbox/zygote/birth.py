@@ -1,0 +1,187 @@
+"""Clones sandboxes: one mount namespace per policy as the template, one clone3 per sandbox."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from localbox.confinement import cgroups, identity, landlock, syscalls, walls
+from localbox.confinement.capabilities import last_capability
+from localbox.confinement.root_template import ROOT, build_template
+from localbox.confinement.walls import WallFailure, building
+from localbox.zygote.live import LiveSandbox
+from localbox.zygote.sandbox_child import Birth, run_sandbox
+
+_NAMESPACES = (
+    syscalls.CLONE_NEWUSER
+    | syscalls.CLONE_NEWNS
+    | syscalls.CLONE_NEWPID
+    | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUTS
+    | syscalls.CLONE_NEWCGROUP
+)
+
+
+@dataclass(slots=True)
+class _Template:
+    plan: dict[str, Any]
+    mount_namespace_fd: int
+
+
+class Nursery:
+    def __init__(self, cgroup_roots: dict[str, int]) -> None:
+        self._host_view_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self._templates: dict[str, _Template] = {}
+        self._current: str | None = None
+        self._is_root = _owns_host_root()
+        self._slots = identity.UidSlots() if self._is_root else None
+        self._last_capability = last_capability()
+        self._landlock_abi = syscalls.landlock_abi()
+        self._pidfd = os.pidfd_open(os.getpid())
+        self._null_fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        self._cgroups = cgroups.Cgroups(cgroup_roots)
+
+    def learn(self, digest: str, plan: dict[str, Any]) -> None:
+        """Check what `plan` requires of this machine and build its template."""
+        if digest in self._templates:
+            return
+        if plan["landlock"] == "require" and self._landlock_abi < landlock.MINIMUM_ABI:
+            raise WallFailure(
+                walls.LANDLOCK, f"this kernel's Landlock ABI is {self._landlock_abi}, 2 is needed"
+            )
+        if plan["cgroup"] == "require":
+            self._cgroups.check()
+        plan["seccomp_programs"] = [base64.b64decode(text) for text in plan["seccomp"]]
+        with building(walls.MOUNT_NAMESPACE):
+            syscalls.setns(self._host_view_fd, syscalls.CLONE_NEWNS)
+            self._current = None
+            build_template(plan)
+            fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self._templates[digest] = _Template(plan, fd)
+        self._current = digest
+
+    def clone(
+        self,
+        digest: str,
+        *,
+        sandbox_id: str,
+        env: dict[str, str],
+        timeout_s: float,
+        rendezvous_fd: int,
+        reply_fd: int,
+    ) -> LiveSandbox:
+        """Start a sandbox; it builds its walls by itself and answers on `reply_fd`.
+
+        Raises:
+            WallFailure: the namespaces cannot be had or the ids not be mapped.
+        """
+        template = self._templates[digest]
+        plan = template.plan
+        if self._current != digest:
+            # The clone copies the namespace we are in, so be in the template's: it has a handful
+            # of mounts where the host's may have hundreds.
+            with building(walls.MOUNT_NAMESPACE):
+                syscalls.setns(template.mount_namespace_fd, syscalls.CLONE_NEWNS)
+            self._current = digest
+        flags = _NAMESPACES | (0 if plan["network"] == "host" else syscalls.CLONE_NEWNET)
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as done:
+            slot = None
+            if self._slots is not None:
+                with building(walls.USER_NAMESPACE):
+                    slot = self._slots.take()
+                undo.callback(self._slots.give_back, slot)
+            cgroup = self._cgroups.make(sandbox_id, plan)
+            if cgroup is not None:
+                undo.callback(self._cgroups.remove, cgroup)
+            go_reader, go_writer = os.pipe2(os.O_CLOEXEC)
+            done.callback(os.close, go_reader)
+            done.callback(os.close, go_writer)
+            lower_fds = self._shifted_lowers(plan, slot)
+            for fd in lower_fds:
+                done.callback(os.close, fd)
+            birth = Birth(
+                plan=plan,
+                env=env,
+                rendezvous_fd=rendezvous_fd,
+                reply_fd=reply_fd,
+                go_fd=go_reader,
+                zygote_fd=self._pidfd,
+                lower_fds=lower_fds,
+                shifts_ids=self._is_root,
+                last_capability=self._last_capability,
+                landlock_abi=self._landlock_abi,
+                cgroup=cgroup.description if cgroup is not None else None,
+                null_fd=self._null_fd,
+            )
+            with building(walls.USER_NAMESPACE):
+                pid, pidfd = syscalls.clone3(flags, cgroup.clone_fd if cgroup else None)
+            if pid == 0:
+                run_sandbox(birth)
+            sandbox = LiveSandbox(
+                sandbox_id,
+                pid,
+                pidfd,
+                memory_bytes=plan["memory_bytes"],
+                wall_time_s=plan["wall_time_s"],
+                slot=slot,
+                cgroup=cgroup,
+            )
+            sandbox.set_timeout(timeout_s)
+            try:
+                if cgroup is not None:
+                    with building(walls.CGROUP):
+                        cgroup.adopt(pid)
+                with building(walls.USER_NAMESPACE):
+                    identity.write_id_maps(pid, slot)
+                os.write(go_writer, b"1")
+            except BaseException:
+                sandbox.end("a wall could not be built")
+                os.waitpid(pid, 0)
+                os.close(pidfd)
+                raise
+            undo.pop_all()
+            return sandbox
+
+    def tidy(self, sandbox: LiveSandbox) -> None:
+        """Take back what was lent to a sandbox that has been reaped."""
+        if sandbox.cgroup is not None:
+            self._cgroups.remove(sandbox.cgroup)
+        if self._slots is not None and sandbox.slot is not None:
+            self._slots.give_back(sandbox.slot)
+
+    def _shifted_lowers(self, plan: dict[str, Any], slot: identity.UidSlot | None) -> tuple[int, ...]:
+        """Detached id-mapped copies of the overlays' lower directories; none if not to be had.
+
+        Files of host root would be nobody's inside, so that the sandbox's user could not replace
+        them even in its own overlay. Not every filesystem can be id-mapped (an overlay cannot);
+        then they stay nobody's.
+        """
+        if slot is None or not plan["overlays"]:
+            return ()
+        fds: list[int] = []
+        with contextlib.ExitStack() as stack:
+            try:
+                for guest_path in plan["overlays"]:
+                    fd = syscalls.open_tree(ROOT + guest_path, recursive=False)
+                    stack.callback(os.close, fd)
+                    syscalls.mount_setattr(
+                        fd,
+                        attr_set=syscalls.MOUNT_ATTR_IDMAP,
+                        userns_fd=slot.id_shift(),
+                        recursive=False,
+                    )
+                    fds.append(fd)
+            except OSError:
+                return ()
+            stack.pop_all()
+        return tuple(fds)
+
+
+def _owns_host_root() -> bool:
+    """Whether uid 0 here is the machine's, and not the ordinary user of our own namespace."""
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        first = file.readline().split()
+    return int(first[2]) > 1

@@ -1,0 +1,99 @@
+"""Turns a freshly exec'd Python into the zygote: read-only mounts, then a second exec, then serve.
+
+The second exec matters: /proc/self/exe of every sandboxed interpreter leads to the mount this
+program was exec'd from, and where the interpreter belongs to the sandbox's own host user, a chmod
+through a writable mount would succeed. From a mount namespace already read-only it is EROFS.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+from localbox.confinement import cgroups, identity, syscalls
+from localbox.confinement.walls import WallFailure, building
+from localbox.protocol.frames import encode_datagram
+
+
+def main() -> NoReturn:
+    """Entry point; arguments: package parent, stage, control descriptor, owner's pid, cgroup
+    directories ("memory=5,pids=6", for the second stage), modules to preload."""
+    _parent, stage, control_fd, owner_pid, roots, *preload = sys.argv[1:]
+    control = socket.socket(fileno=int(control_fd))
+    owner_fd = _watch_owner(int(owner_pid))
+    # Terminal signals are the owner's business; it ends us by leaving.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        if stage == "1":
+            cgroup_roots = cgroups.open_roots()
+            _enter_read_only_view()
+            _exec_again(control, cgroup_roots)
+        # Imported here: the first stage needs none of it.
+        from localbox.zygote.server import Zygote
+
+        zygote = Zygote(control, owner_fd, _parse_roots(roots), preload)
+    except WallFailure as failure:
+        control.send(encode_datagram({"error": failure.to_message()}))
+        sys.exit(1)
+    except ImportError as error:
+        problem = {"kind": "invalid_argument", "message": f"cannot preload a module: {error}"}
+        control.send(encode_datagram({"error": problem}))
+        sys.exit(1)
+    zygote.serve()
+
+
+def _watch_owner(owner_pid: int) -> int:
+    """A pidfd of the program we work for; it becomes readable when that program is gone.
+
+    Not PDEATHSIG, which fires when the *thread* that started us ends, and not the socket alone,
+    whose other end a fork of the owner may keep open. See prctl(2), pidfd_open(2).
+    """
+    try:
+        owner_fd = os.pidfd_open(owner_pid)
+    except ProcessLookupError:
+        sys.exit(0)
+    # Looked at after the pidfd exists: had the owner died before, its pid could be another's.
+    if os.getppid() != owner_pid or select.select([owner_fd], [], [], 0)[0]:
+        sys.exit(0)
+    return owner_fd
+
+
+def _enter_read_only_view() -> None:
+    if os.geteuid() == 0:
+        with building("mount-namespace"):
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+        # Groups of host root would come along into every sandbox.
+        os.setgroups([])
+    else:
+        with building("user-namespace"):
+            identity.enter_own_user_namespace()
+    with building("mount-namespace"):
+        syscalls.mount_setattr(
+            "/", attr_set=syscalls.MOUNT_ATTR_RDONLY, propagation=syscalls.MS_PRIVATE
+        )
+
+
+def _exec_again(control: socket.socket, cgroup_roots: dict[str, int]) -> NoReturn:
+    parent, _stage, control_fd, owner_pid, _roots, *preload = sys.argv[1:]
+    roots = ",".join(f"{controller}={fd}" for controller, fd in cgroup_roots.items())
+    interpreter = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
+    control.set_inheritable(True)
+    os.execve(
+        sys.executable,
+        [*interpreter, parent, "2", control_fd, owner_pid, roots, *preload],
+        {},
+    )
+
+
+def _parse_roots(text: str) -> dict[str, int]:
+    roots: dict[str, int] = {}
+    for item in filter(None, text.split(",")):
+        controller, _, fd = item.partition("=")
+        os.set_inheritable(int(fd), False)
+        roots[controller] = int(fd)
+    return roots

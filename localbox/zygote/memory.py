@@ -1,0 +1,90 @@
+"""Watches how much memory each sandbox holds, where no cgroup does it better.
+
+Looks from outside, at /proc, several times a second: a guest cannot talk it out of anything. It is
+a limit on ordinary programs, not an exact wall. A program that sets out to can overshoot between
+two looks, and can hold memory that no process shows (socket buffers); a memory cgroup counts
+those too. RLIMIT_DATA on each process and the sized tmpfs hold at every moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterable
+
+from localbox.zygote.live import LiveSandbox
+
+_INTERVAL_S = 0.1
+# With very many sandboxes, look less often rather than spend the machine on looking.
+_INTERVAL_PER_SANDBOX_S = 0.001
+
+
+class MemoryWatch:
+    def __init__(self) -> None:
+        self._next_look = 0.0
+        self._interval = _INTERVAL_S
+
+    def patience_s(self, sandboxes: int) -> float:
+        self._interval = max(_INTERVAL_S, sandboxes * _INTERVAL_PER_SANDBOX_S)
+        return self._interval
+
+    def look(self, sandboxes: Iterable[LiveSandbox], now: float) -> None:
+        if now < self._next_look:
+            return
+        self._next_look = now + self._interval
+        for sandbox in sandboxes:
+            if sandbox.cgroup is None or not sandbox.cgroup.limits_memory:
+                _enforce(sandbox)
+
+
+def _enforce(sandbox: LiveSandbox) -> None:
+    """As the kernel's own killer would: end the largest process, or all if that is PID 1."""
+    sizes = {pid: _anonymous_bytes(pid) for pid in _descendants(sandbox.pid)}
+    if not sizes:
+        return
+    # PID 1's own pages are mostly the zygote's, shared; they come with every sandbox.
+    if sum(sizes.values()) <= sandbox.memory_bytes:
+        return
+    largest = max(sizes, key=lambda pid: sizes[pid])
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(largest, signal.SIGKILL)
+
+
+def _descendants(root_pid: int) -> list[int]:
+    """Every process of the sandbox but PID 1; an orphan is PID 1's child in its namespace."""
+    found: list[int] = []
+    pending = [root_pid]
+    while pending:
+        pid = pending.pop()
+        try:
+            tasks = [str(pid)] if pid == root_pid else os.listdir(f"/proc/{pid}/task")
+        except OSError:
+            continue
+        for task in tasks:
+            children = _read(f"/proc/{pid}/task/{task}/children").split()
+            pending += map(int, children)
+            found += map(int, children)
+    return found
+
+
+def _anonymous_bytes(pid: int) -> int:
+    """Private and shared anonymous memory; pages of files are the host's cache."""
+    total = 0
+    for line in _read(f"/proc/{pid}/status").splitlines():
+        if line.startswith(("RssAnon:", "RssShmem:")):
+            total += int(line.split()[1]) * 1024
+    return total
+
+
+def _read(path: str) -> str:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, 65536).decode("ascii", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
