@@ -43,6 +43,7 @@ NAMES = {
     "AsyncConnection": "Connection",
     "AsyncExitStack": "ExitStack",
     "AsyncFileStreamReader": "FileStreamReader",
+    "AsyncGenerator": "Generator",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
     "AsyncMock": "MagicMock",
@@ -124,21 +125,28 @@ def whole_strings(tokens: Iterable[tokenize.TokenInfo]) -> Iterator[tokenize.Tok
 
 
 def select_sync_lines(text: str) -> str:
-    """Resolve the `# unasync:` regions: drop the async lines, uncomment the sync ones."""
+    """Resolve the `# unasync:` regions: drop the async lines, uncomment the sync ones.
+
+    The sync lines take the indentation of the region's first marker, for a formatter
+    moves comments below the header of a function into its body.
+    """
     kept: list[str] = []
-    region = "both"
+    region, indent = "both", ""
     follows = {"both": {"async", "sync"}, "async": {"sync", "end"}, "sync": {"end"}}
     for number, line in enumerate(text.splitlines(keepends=True), 1):
-        if marker := MARKER.fullmatch(line.strip()):
+        bare = line.strip()
+        if marker := MARKER.fullmatch(bare):
             word = marker[1]
             if word not in follows[region]:
                 raise UnasyncError(f"line {number}: `unasync: {word}` is out of place here")
+            if region == "both":
+                indent = line[: len(line) - len(line.lstrip())]
             region = "both" if word == "end" else word
         elif region == "sync":
-            uncommented, found = re.subn(r"^(\s*)# ?", r"\1", line)
-            if not found and line.strip():
+            if bare and not bare.startswith("#"):
                 raise UnasyncError(f"line {number}: sync-only lines must be comments")
-            kept.append(uncommented)
+            code = bare.removeprefix("#").removeprefix(" ")
+            kept.append(f"{indent}{code}\n" if code else "\n")
         elif region == "both" and not ANYIO_MARK.match(line):
             kept.append(line)
     if region != "both":

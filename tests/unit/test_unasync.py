@@ -96,6 +96,22 @@ def test_regions_choose_the_lines_of_each_side():
     assert translate(text) == "def f():\n    if True:\n        pass\n    return 1\n"
 
 
+def test_a_region_may_hold_the_header_of_a_function():
+    # As the formatter leaves it: comments below a header belong to the body.
+    text = """\
+        class A:
+            # unasync: async
+            async def f(self, a):
+                # unasync: sync
+                # def f(
+                #     self,
+                # ):
+                # unasync: end
+                return 1
+    """
+    assert translate(text) == "class A:\n    def f(\n        self,\n    ):\n        return 1\n"
+
+
 def test_a_region_without_sync_lines_is_dropped():
     assert translate("# unasync: async\nimport asyncio\n# unasync: end\nx = 1\n") == "x = 1\n"
 
