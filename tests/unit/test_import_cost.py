@@ -18,6 +18,7 @@ EXPENSIVE = {
     "anyio",
     "asyncio",
     "ctypes",
+    "http.client",
     "httpcore",
     "httpx",
     "numpy",
@@ -27,7 +28,7 @@ EXPENSIVE = {
     "seccomp",
     "ssl",
     "typer",
-    "urllib",
+    "urllib.request",
     "yaml",
 }
 # The client reaches these through a socket.
