@@ -251,7 +251,7 @@ class AsyncSandbox:
         zygote, digest, plan = await transport.run(creation.prepare, policy)
         ours, theirs = creation.rendezvous_pair()
         record = registry.SandboxRecord(
-            sandbox_id=creation.new_sandbox_id(),
+            sandbox_id=registry.new_sandbox_id(),
             zygote=zygote,
             rendezvous=ours,
             policy=policy,

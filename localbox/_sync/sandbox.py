@@ -239,7 +239,7 @@ class Sandbox:
         zygote, digest, plan = transport.run(creation.prepare, policy)
         ours, theirs = creation.rendezvous_pair()
         record = registry.SandboxRecord(
-            sandbox_id=creation.new_sandbox_id(),
+            sandbox_id=registry.new_sandbox_id(),
             zygote=zygote,
             rendezvous=ours,
             policy=policy,
