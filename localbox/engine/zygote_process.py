@@ -47,6 +47,7 @@ class ZygoteProcess:
                         str(theirs.fileno()),
                         str(os.getpid()),
                         "",
+                        os.pathsep.join(environment.sys_path),
                         *preload,
                     ],
                     stdin=subprocess.DEVNULL,

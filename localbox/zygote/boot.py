@@ -21,8 +21,9 @@ from localbox.protocol.frames import encode_datagram
 
 def main() -> NoReturn:
     """Entry point; arguments: package parent, stage, control descriptor, owner's pid, cgroup
-    directories ("memory=5,pids=6", for the second stage), modules to preload."""
-    _parent, stage, control_fd, owner_pid, roots, *preload = sys.argv[1:]
+    directories ("memory=5,pids=6", for the second stage), where preloaded modules are found
+    (separated by ":"), and their names."""
+    _parent, stage, control_fd, owner_pid, roots, sys_path, *modules = sys.argv[1:]
     control = socket.socket(fileno=int(control_fd))
     owner_fd = _watch_owner(int(owner_pid))
     # Terminal signals are the owner's business; it ends us by leaving.
@@ -36,7 +37,7 @@ def main() -> NoReturn:
         # Imported here: the first stage needs none of it.
         from localbox.zygote.server import Zygote
 
-        zygote = Zygote(control, owner_fd, _parse_roots(roots), preload)
+        zygote = Zygote(control, owner_fd, _parse_roots(roots), modules, sys_path.split(os.pathsep))
     except WallFailure as failure:
         control.send(encode_datagram({"error": failure.to_message()}))
         sys.exit(1)
@@ -79,13 +80,13 @@ def _enter_read_only_view() -> None:
 
 
 def _exec_again(control: socket.socket, cgroup_roots: dict[str, int]) -> NoReturn:
-    parent, _stage, control_fd, owner_pid, _roots, *preload = sys.argv[1:]
+    parent, _stage, control_fd, owner_pid, _roots, *rest = sys.argv[1:]
     roots = ",".join(f"{controller}={fd}" for controller, fd in cgroup_roots.items())
     interpreter = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
     control.set_inheritable(True)
     os.execve(
         sys.executable,
-        [*interpreter, parent, "2", control_fd, owner_pid, roots, *preload],
+        [*interpreter, parent, "2", control_fd, owner_pid, roots, *rest],
         {},
     )
 

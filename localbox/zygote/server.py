@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import contextlib
 import gc
-import importlib
 import os
 import select
 import socket
@@ -28,6 +27,7 @@ from localbox.protocol.frames import (
 from localbox.zygote.birth import Nursery
 from localbox.zygote.live import Ended, LiveSandbox
 from localbox.zygote.memory import MemoryWatch
+from localbox.zygote.preload import preload
 
 # How long the owner may take to send the rest of a long request; it is trusted, not infallible.
 _REQUEST_TIMEOUT_S = 10.0
@@ -40,7 +40,8 @@ class Zygote:
         control: socket.socket,
         owner_fd: int,
         cgroup_roots: dict[str, int],
-        preload: list[str],
+        modules: list[str],
+        sys_path: list[str],
     ) -> None:
         self._control = control
         self._owner_fd = owner_fd
@@ -50,8 +51,7 @@ class Zygote:
         self._ended: dict[str, Ended] = {}
         self._memory = MemoryWatch()
         self._poll = select.epoll()
-        for module in preload:
-            importlib.import_module(module)
+        preload(modules, sys_path)
 
     def serve(self) -> NoReturn:
         """Tell the owner we are ready and serve it until it is gone."""
