@@ -10,8 +10,7 @@ import select
 import socket
 import sys
 import time
-from typing import Any, NoReturn
-
+from typing import NoReturn
 
 from localbox.confinement.walls import WallFailure
 from localbox.protocol.frames import (
@@ -146,6 +145,9 @@ class Zygote:
         self._live[sandbox.sandbox_id] = sandbox
         self._by_pidfd[sandbox.pidfd] = sandbox
         self._poll.register(sandbox.pidfd, select.EPOLLIN)
+        # The child is on its way; if this fails, the next one to ask will hear why.
+        with contextlib.suppress(WallFailure):
+            self._nursery.get_ready()
 
     def _kill(self, sandbox_id: str, reply: socket.socket) -> None:
         sandbox = self._live.get(sandbox_id)
