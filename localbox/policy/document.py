@@ -57,10 +57,13 @@ def read_text(file: Path) -> str:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else error
         raise PolicyError(f"cannot read {str(file)!r}: {reason}") from error
-    with os.fdopen(fd, "rb") as stream:
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise PolicyError(f"cannot read {str(file)!r}: not a regular file")
-        content = stream.read(MAX_FILE_BYTES + 1)
+        with os.fdopen(fd, "rb", closefd=False) as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    finally:
+        os.close(fd)
     if len(content) > MAX_FILE_BYTES:
         raise PolicyError(f"cannot read {str(file)!r}: larger than {MAX_FILE_BYTES} bytes")
     try:

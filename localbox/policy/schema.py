@@ -94,6 +94,10 @@ def _fail_at(node: Node, error: FieldError) -> NoReturn:
     for step in error.key.split("."):
         if isinstance(node.value, dict) and step in node.value:
             node = node.value[step]
+    if isinstance(node.value, list):
+        # The checks of lists begin with the item they mean.
+        blamed = (item for item in node.value if error.problem.startswith(repr(item.value)))
+        node = next(blamed, node)
     node.fail(error.problem)
 
 

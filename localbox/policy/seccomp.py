@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 from localbox.errors import WallError
@@ -92,5 +93,5 @@ def _sources_digest() -> str | None:
 
 def kernel_version() -> tuple[int, int]:
     """Return the running kernel's version, such as (6, 1)."""
-    major, minor = os.uname().release.split(".")[:2]
-    return int(major), int("".join(c for c in minor if c.isdecimal()) or 0)
+    match = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(match[1]), int(match[2])) if match else (5, 12)

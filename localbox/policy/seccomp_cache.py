@@ -88,12 +88,15 @@ def _check_own(status: os.stat_result) -> None:
 def _read_own_file(name: str, directory_fd: int) -> bytes:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     fd = os.open(name, flags, dir_fd=directory_fd)
-    with os.fdopen(fd, "rb") as file:
+    try:
         status = os.fstat(fd)
         _check_own(status)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_FILE_BYTES:
             raise ValueError("not a file this module wrote")
-        return file.read(_MAX_FILE_BYTES)
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return file.read(_MAX_FILE_BYTES)
+    finally:
+        os.close(fd)
 
 
 def _pack(key: str, programs: tuple[bytes, ...], library: Path) -> bytes:

@@ -113,7 +113,7 @@ def _arguments(entry: dict[str, Any], where: str) -> list[tuple[tuple[int, int, 
     comparisons: list[tuple[int, int, int, int]] = []
     for at, arg in enumerate(_list(entry, "args", where)):
         place = f"{where}.args[{at}]"
-        if not isinstance(arg, dict) or arg.get("op") not in _OPERATORS:
+        if not isinstance(arg, dict) or str(arg.get("op")) not in _OPERATORS:
             raise ValueError(f"{place}.op: expected one of {', '.join(_OPERATORS)}")
         index = _number(arg, "index", place, 5)
         value, value_two = (_number(arg, key, place, 2**64 - 1) for key in ("value", "valueTwo"))

@@ -216,7 +216,7 @@ def test_a_missing_library_is_a_wall_error_that_names_the_package(
     # pyseccomp looks for the library when imported, and says RuntimeError when it is not there.
     monkeypatch.delitem(sys.modules, "pyseccomp")
     monkeypatch.setattr("ctypes.util.find_library", lambda _: None)
-    with pytest.raises(WallError, match="apt install libseccomp2.*dnf install libseccomp") as info:
+    with pytest.raises(WallError, match=r"apt install libseccomp2.*dnf install libseccomp") as info:
         seccomp_compile.build(DEFAULT, "x86_64")
     assert info.value.wall == "seccomp"
 
