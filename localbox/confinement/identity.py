@@ -24,6 +24,7 @@ GUEST_GID = 1000
 _FIRST_HOST_ID = 0x70000000
 _IDS_PER_SLOT = 65536
 _SLOTS = 4000
+_SLOTS_AT_ONCE = 16
 
 
 @dataclass
@@ -48,13 +49,23 @@ class UidSlot:
 class UidSlots:
     """The slots this zygote holds; a slot comes back when its sandbox is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, host_network_fd: int) -> None:
+        """
+        Args:
+            host_network_fd: the network namespace that all zygotes of this machine share, for it
+                is there that names are unique.
+        """
+        self._host_network_fd = host_network_fd
         self._free: list[UidSlot] = []
         self._next = os.getpid() * 7 % _SLOTS
 
-    def take(self) -> UidSlot:
-        if self._free:
-            return self._free.pop()
+    @property
+    def empty(self) -> bool:
+        return not self._free
+
+    def reserve(self) -> None:
+        """Get some more slots. Leaves this process in the host's network namespace."""
+        syscalls.setns(self._host_network_fd, syscalls.CLONE_NEWNET)
         for _ in range(_SLOTS):
             number = self._next
             self._next = (self._next + 1) % _SLOTS
@@ -68,8 +79,14 @@ class UidSlots:
                 if error.errno != errno.EADDRINUSE:
                     raise
                 continue
-            return UidSlot(_FIRST_HOST_ID + number * _IDS_PER_SLOT, lock)
-        raise OSError(errno.EAGAIN, f"all {_SLOTS} ranges of host ids are in use by sandboxes")
+            self._free.append(UidSlot(_FIRST_HOST_ID + number * _IDS_PER_SLOT, lock))
+            if len(self._free) >= _SLOTS_AT_ONCE:
+                return
+        if not self._free:
+            raise OSError(errno.EAGAIN, f"all {_SLOTS} ranges of host ids are in use by sandboxes")
+
+    def take(self) -> UidSlot:
+        return self._free.pop()
 
     def give_back(self, slot: UidSlot) -> None:
         self._free.append(slot)

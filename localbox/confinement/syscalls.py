@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
+
 import struct
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -20,7 +20,7 @@ _NR_BY_MACHINE = {
     "x86_64": {"pivot_root": 155, "capset": 126, "seccomp": 317},
     "aarch64": {"pivot_root": 41, "capset": 91, "seccomp": 277},
 }
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 _NR = _NR_BY_MACHINE.get(MACHINE, {})
 _NR_OPEN_TREE = 428
 _NR_MOVE_MOUNT = 429
@@ -337,3 +337,4 @@ def drop_bounding_set(last_cap: int) -> None:
     for cap in range(last_cap + 1):
         if libc_prctl(PR_CAPBSET_DROP, cap, 0, 0, 0):
             raise _fail("prctl(PR_CAPBSET_DROP)", cap)
+

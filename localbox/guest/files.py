@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from typing import Any
@@ -105,6 +104,10 @@ def remove(path: str) -> None:
     """rm -rf: what is not there is not an error."""
     try:
         if os.path.isdir(path) and not os.path.islink(path):
+            # Imported when needed: it brings three compression libraries along, whose mappings
+            # every fork of the zygote would have to copy.
+            import shutil
+
             shutil.rmtree(path)
         else:
             os.unlink(path)
@@ -121,6 +124,8 @@ def rename(old_path: str, new_path: str) -> dict[str, Any]:
         # Another mount, or a directory of an overlay's lower layer.
         if error.errno != errno.EXDEV:
             raise
+        import shutil
+
         shutil.move(old_path, new_path)
     return describe(new_path)
 

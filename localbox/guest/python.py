@@ -6,11 +6,11 @@ What it shares with the agent is memory that was read before any guest code ran.
 
 from __future__ import annotations
 
+import atexit
 import builtins
 import contextlib
 import gc
 import os
-import random
 import resource
 import signal
 import sys
@@ -18,7 +18,7 @@ import types
 from collections.abc import Callable
 from typing import NoReturn
 
-from localbox.guest.processes import _pipe
+from localbox.guest.processes import Pipes
 
 
 def spawn_python(
@@ -34,23 +34,13 @@ def spawn_python(
     allow_inspection: Callable[[], None],
 ) -> tuple[int, int, int, int]:
     """Fork and run `code`: (pid, stdin, stdout, stderr), the descriptors ours to close."""
-    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
-        stdin_fd = -1
-        if with_stdin:
-            child_stdin, stdin_fd = _pipe(read_end=theirs, write_end=ours)
-        else:
-            child_stdin = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-            theirs.callback(os.close, child_stdin)
-        stdout_fd, child_stdout = _pipe(read_end=ours, write_end=theirs)
-        stderr_fd, child_stderr = _pipe(read_end=ours, write_end=theirs)
+    with Pipes(with_stdin) as pipes:
         pid = os.fork()
         if pid == 0:
             _run_child(
-                code, filename, argv, env, cwd, cpu_time_s, sys_path, allow_inspection,
-                (child_stdin, child_stdout, child_stderr),
+                code, filename, argv, env, cwd, cpu_time_s, sys_path, allow_inspection, pipes.theirs
             )
-        ours.pop_all()
-    return pid, stdin_fd, stdout_fd, stderr_fd
+        return pid, *pipes.keep()
 
 
 def _run_child(
@@ -62,7 +52,7 @@ def _run_child(
     cpu_time_s: int | None,
     sys_path: list[str],
     allow_inspection: Callable[[], None],
-    stdio: tuple[int, int, int],
+    stdio: list[int],
 ) -> NoReturn:
     exit_code = 70  # EX_SOFTWARE, should anything below fail before the code runs
     try:
@@ -81,7 +71,6 @@ def _run_child(
         os.chdir(cwd)
         if cpu_time_s is not None:
             resource.setrlimit(resource.RLIMIT_CPU, (cpu_time_s, cpu_time_s + 1))
-        random.seed()
         exit_code = _execute(code, filename, argv, sys_path)
     finally:
         with contextlib.suppress(BaseException):
@@ -130,11 +119,10 @@ def _text_stream(fd: int, errors: str):  # type: ignore[no-untyped-def]
 
 def _run_exit_functions() -> None:
     """What the interpreter does at its end and os._exit would leave out."""
-    import atexit
-    import threading
-
-    with contextlib.suppress(BaseException):
-        threading._shutdown()  # type: ignore[attr-defined]
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        with contextlib.suppress(BaseException):
+            threading._shutdown()
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
 

@@ -17,7 +17,8 @@ from localbox.protocol.frames import (
     encode_message,
 )
 
-RECEIVE_BYTES = 256 * 1024
+# Below malloc's threshold for a mapping of its own, which would be made and faulted in each time.
+RECEIVE_BYTES = 96 * 1024
 _FD_SPACE = socket.CMSG_SPACE(4)
 
 

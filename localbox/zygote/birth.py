@@ -13,14 +13,13 @@ from localbox.confinement.capabilities import last_capability
 from localbox.confinement.root_template import ROOT, build_template
 from localbox.confinement.walls import WallFailure, building
 from localbox.zygote.live import LiveSandbox
+from localbox.zygote.parking import Parking
 from localbox.zygote.sandbox_child import Birth, run_sandbox
 
 _NAMESPACES = (
     syscalls.CLONE_NEWUSER
     | syscalls.CLONE_NEWNS
     | syscalls.CLONE_NEWPID
-    | syscalls.CLONE_NEWIPC
-    | syscalls.CLONE_NEWUTS
     | syscalls.CLONE_NEWCGROUP
 )
 
@@ -37,7 +36,10 @@ class Nursery:
         self._templates: dict[str, _Template] = {}
         self._current: str | None = None
         self._is_root = _owns_host_root()
-        self._slots = identity.UidSlots() if self._is_root else None
+        self._parking = Parking()
+        self._slots = (
+            identity.UidSlots(self._parking.host_network_fd) if self._is_root else None
+        )
         self._last_capability = last_capability()
         self._landlock_abi = syscalls.landlock_abi()
         self._pidfd = os.pidfd_open(os.getpid())
@@ -86,12 +88,14 @@ class Nursery:
             with building(walls.MOUNT_NAMESPACE):
                 syscalls.setns(template.mount_namespace_fd, syscalls.CLONE_NEWNS)
             self._current = digest
-        flags = _NAMESPACES | (0 if plan["network"] == "host" else syscalls.CLONE_NEWNET)
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as done:
             slot = None
             if self._slots is not None:
-                with building(walls.USER_NAMESPACE):
-                    slot = self._slots.take()
+                if self._slots.empty:
+                    with building(walls.USER_NAMESPACE):
+                        self._parking.leave()
+                        self._slots.reserve()
+                slot = self._slots.take()
                 undo.callback(self._slots.give_back, slot)
             cgroup = self._cgroups.make(sandbox_id, plan)
             if cgroup is not None:
@@ -99,6 +103,7 @@ class Nursery:
             go_reader, go_writer = os.pipe2(os.O_CLOEXEC)
             done.callback(os.close, go_reader)
             done.callback(os.close, go_writer)
+            self._parking.enter(plan)
             lower_fds = self._shifted_lowers(plan, slot)
             for fd in lower_fds:
                 done.callback(os.close, fd)
@@ -117,7 +122,7 @@ class Nursery:
                 null_fd=self._null_fd,
             )
             with building(walls.USER_NAMESPACE):
-                pid, pidfd = syscalls.clone3(flags, cgroup.clone_fd if cgroup else None)
+                pid, pidfd = syscalls.clone3(_NAMESPACES, cgroup.clone_fd if cgroup else None)
             if pid == 0:
                 run_sandbox(birth)
             sandbox = LiveSandbox(
@@ -143,7 +148,13 @@ class Nursery:
                 os.close(pidfd)
                 raise
             undo.pop_all()
+            self._parking.leave()
             return sandbox
+
+    def get_ready(self) -> None:
+        """Prepare for another sandbox of the last kind, now that nobody waits."""
+        if self._current is not None:
+            self._parking.enter(self._templates[self._current].plan)
 
     def tidy(self, sandbox: LiveSandbox) -> None:
         """Take back what was lent to a sandbox that has been reaped."""

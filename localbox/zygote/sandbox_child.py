@@ -18,7 +18,6 @@ from localbox.confinement import (
     identity,
     landlock,
     limits,
-    network,
     sandbox_root,
     syscalls,
     walls,
@@ -63,6 +62,11 @@ def run_sandbox(birth: Birth) -> NoReturn:
         except WallFailure as failure:
             reply.sendall(encode_message({"error": failure.to_message()}))
             os._exit(1)
+        except Exception as error:
+            # A mistake of ours; without a word about it the host would only see us gone.
+            problem = {"kind": "internal", "message": f"setting up the sandbox failed: {error!r}"}
+            reply.sendall(encode_message({"error": problem}))
+            os._exit(1)
         settings = {
             "env": {**birth.plan["env"], **birth.env},
             "home": birth.plan["home"],
@@ -101,17 +105,11 @@ def _contain(birth: Birth) -> list[list[str]]:
         [walls.MOUNT_NAMESPACE, "the host's tree is not in it"],
         [walls.PID_NAMESPACE, "sees its own processes only"],
         [walls.IPC_NAMESPACE, ""],
+        [walls.UTS_NAMESPACE, f"hostname {plan['hostname']}"],
         [walls.CGROUP_NAMESPACE, ""],
     ]
     if plan["network"] != "host":
-        with building(walls.NETWORK_NAMESPACE):
-            if plan["network"] == "loopback":
-                network.bring_loopback_up()
         standing.append([walls.NETWORK_NAMESPACE, f"{plan['network']} only"])
-    with building(walls.UTS_NAMESPACE):
-        socket.sethostname(plan["hostname"])
-    standing.append([walls.UTS_NAMESPACE, f"hostname {plan['hostname']}"])
-
     with building(walls.USER_NAMESPACE):
         # Until the maps are there, every id is nobody's and no file could be created.
         if os.read(_GO_FD, 1) != b"1":

@@ -110,7 +110,8 @@ class Zygote:
             self._handle(request, reply, passed)
         except WallFailure as failure:
             _answer(reply, {"error": failure.to_message()})
-        except (OSError, FrameError, KeyError) as error:
+        except Exception as error:
+            # Whatever it is, it concerns this request; the other sandboxes must not die of it.
             _answer(reply, {"error": {"kind": "internal", "message": f"zygote: {error!r}"}})
         finally:
             for fd in passed:
