@@ -1,0 +1,5 @@
+"""`python -m localbox.cli` is `localbox`."""
+
+from localbox.cli import main
+
+main()
