@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from localbox.confinement import syscalls
+from localbox.confinement.program import Program
 
-# SECBIT_NOROOT, _NO_SETUID_FIXUP, _NO_CAP_AMBIENT_RAISE and the lock of each: uid 0 inside is then
-# an ordinary number, also across execve. See capabilities(7).
+# SECBIT_NOROOT, _NO_SETUID_FIXUP and _NO_CAP_AMBIENT_RAISE, and the lock of each and of KEEP_CAPS:
+# uid 0 inside is then an ordinary number, also across execve. See capabilities(7).
 _SECUREBITS = 0b1110_1111
 
 
@@ -15,14 +16,15 @@ def last_capability() -> int:
         return int(file.read())
 
 
-def drop_capabilities(last_cap: int) -> None:
-    syscalls.prctl(syscalls.PR_SET_SECUREBITS, _SECUREBITS)
+def drop_capabilities(program: Program) -> None:
+    program.prctl(syscalls.PR_SET_SECUREBITS, _SECUREBITS)
     # The bounding set too: uid 0 inside would get everything back at its next execve, and
     # no_new_privs does not stop that.
-    syscalls.drop_bounding_set(last_cap)
-    syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
-    syscalls.capset(0, 0, 0)
+    for capability in range(last_capability() + 1):
+        program.prctl(syscalls.PR_CAPBSET_DROP, capability)
+    program.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
+    program.drop_all_capabilities()
 
 
-def forbid_new_privileges() -> None:
-    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+def forbid_new_privileges(program: Program) -> None:
+    program.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)

@@ -108,16 +108,6 @@ def write_id_maps(pid: int, slot: UidSlot | None) -> None:
     _write(f"/proc/{pid}/uid_map", uid_map)
 
 
-def become_guest_user() -> None:
-    """Take the sandbox user's ids, in the child, once they are mapped.
-
-    The capabilities over the new namespaces stay: the ids left behind are not that namespace's
-    uid 0, so the kernel sees no step down from root. See capabilities(7).
-    """
-    os.setresgid(GUEST_GID, GUEST_GID, GUEST_GID)
-    os.setresuid(GUEST_UID, GUEST_UID, GUEST_UID)
-
-
 def enter_own_user_namespace() -> None:
     """For an ordinary user's zygote: a user namespace in which its own id is 0.
 

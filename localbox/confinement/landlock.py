@@ -6,9 +6,7 @@ they keep abstract sockets and signals inside, which mounts cannot. See landlock
 
 from __future__ import annotations
 
-import os
-
-from localbox.confinement import syscalls
+from localbox.confinement.program import Program
 
 # Before ABI 2 every rename or link between directories fails with EXDEV once a ruleset is on.
 MINIMUM_ABI = 2
@@ -21,12 +19,17 @@ _REFER = 1 << 13
 _TRUNCATE = 1 << 14
 _IOCTL_DEV = 1 << 15
 _BASE_RIGHTS = (1 << 13) - 1
+_FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0
 _SCOPE_SIGNAL = 1 << 1
 
 
-def restrict_writes(writable: list[str], abi: int) -> None:
-    """Allow reading and executing everywhere, and every other right only below `writable`."""
+def restrict_writes(program: Program, writable: list[tuple[str, bool]], abi: int) -> None:
+    """Allow reading and executing everywhere, and every other right only below `writable`.
+
+    Args:
+        writable: guest paths, and whether each is a file.
+    """
     rights = _BASE_RIGHTS | _REFER
     if abi >= 3:
         rights |= _TRUNCATE
@@ -34,27 +37,13 @@ def restrict_writes(writable: list[str], abi: int) -> None:
         rights |= _IOCTL_DEV
     scoped = _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL if abi >= 6 else 0
     read = _READ_FILE | _READ_DIR
-    ruleset = syscalls.landlock_create_ruleset(rights, 0, scoped, abi)
-    try:
-        _allow(ruleset, "/", read | _EXECUTE)
-        # Terminals and /dev/null are written to, truncated by `>` and asked by ioctl, but nothing
-        # is made there.
-        _allow(ruleset, "/dev", (read | _WRITE_FILE | _TRUNCATE | _IOCTL_DEV) & rights)
-        for path in writable:
-            _allow(ruleset, path, rights)
-        syscalls.landlock_restrict_self(ruleset)
-    finally:
-        os.close(ruleset)
-
-
-_FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
-
-
-def _allow(ruleset: int, path: str, rights: int) -> None:
-    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        if not os.path.isdir(path):
-            rights &= _FILE_RIGHTS
-        syscalls.landlock_add_path_rule(ruleset, fd, rights)
-    finally:
-        os.close(fd)
+    ruleset_fd = program.landlock_ruleset(rights, scoped, abi)
+    program.landlock_allow(ruleset_fd, "/", read | _EXECUTE)
+    # Terminals and /dev/null are written to, truncated by `>` and asked by ioctl, but nothing is
+    # made there.
+    program.landlock_allow(
+        ruleset_fd, "/dev", (read | _WRITE_FILE | _TRUNCATE | _IOCTL_DEV) & rights
+    )
+    for path, is_file in writable:
+        program.landlock_allow(ruleset_fd, path, rights & _FILE_RIGHTS if is_file else rights)
+    program.landlock_restrict_self(ruleset_fd)

@@ -20,6 +20,7 @@ STAGE = "/stage"
 LOWER = "/lower"
 LATE = "/late"
 PIVOT = "/pivot"
+EMPTY = "/empty"
 
 _READ_ONLY = (
     syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
@@ -61,7 +62,7 @@ def build_template(plan: dict[str, Any]) -> None:
 
         syscalls.mount("localbox", _SCAFFOLD, "tmpfs", syscalls.MS_NODEV, "mode=0755,size=4m")
         os.chdir(_SCAFFOLD)
-        for name in (ROOT, STAGE, LOWER, LATE, PIVOT, "/proc"):
+        for name in (ROOT, STAGE, LOWER, LATE, PIVOT, EMPTY, "/proc"):
             os.mkdir(name[1:], 0o755)
         for number in range(len(plan["overlays"])):
             os.mkdir(f"{LOWER[1:]}/{number}")

@@ -1,93 +1,103 @@
 """Gives one sandbox its root: the template's tree with its own writable mounts over it.
 
-Runs in the cloned child, inside its new namespaces, with the capabilities it has over them and
-under the ids it will keep. Everything mounted here disappears with the sandbox's namespace.
+These are the steps of the cloned child, inside its new namespaces, with the capabilities it has
+over them and under the ids it will keep. Everything mounted here disappears with the sandbox's
+namespace.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from typing import Any
 
 from localbox.confinement import syscalls
-from localbox.confinement.root_template import LATE, LOWER, PIVOT, ROOT, STAGE
+from localbox.confinement.program import Program
+from localbox.confinement.root_template import EMPTY, LATE, LOWER, PIVOT, ROOT, STAGE
 
 _NO_SUID_DEV = syscalls.MS_NOSUID | syscalls.MS_NODEV
 _PROC_FLAGS = _NO_SUID_DEV | syscalls.MS_NOEXEC
 
 
-def enter_root(plan: dict[str, Any], lower_fds: list[int]) -> list[str]:
+def enter_root(program: Program, plan: dict[str, Any], lower_fds: list[int]) -> None:
     """Mount what belongs to this sandbox, make it the root and let go of everything else.
+
+    Call in the template's namespace, where it is seen which paths there are to mask.
 
     Args:
         plan: the sandbox plan.
-        lower_fds: detached id-mapped mounts of the overlays' lower directories, in the order of
-            `plan["overlays"]`; empty where ids need no shifting.
-
-    Returns:
-        The guest paths that got a writable overlay.
+        lower_fds: the child's descriptors of detached id-mapped mounts, the overlays' lower
+            directories in the order of `plan["overlays"]`; empty where ids need no shifting.
     """
     # Whatever happens to these mounts must not travel back to the template, or on to the host.
-    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
-    _mount_proc(plan["masked"])
-    _mount_writable(plan)
-    overlaid = _mount_overlays(plan["overlays"], lower_fds)
-    syscalls.mount(
+    program.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    _mount_proc(program, plan["masked"])
+    _mount_writable(program, plan)
+    _mount_overlays(program, plan["overlays"], lower_fds)
+    program.mount(
         "devpts",
         ROOT + "/dev/pts",
         "devpts",
         syscalls.MS_NOSUID | syscalls.MS_NOEXEC,
         "newinstance,ptmxmode=0666,mode=0620",
     )
+    made = {path for path, _mode in plan["writable"]}
     for bind in plan["late_binds"]:
-        _mount_late(bind)
-    _pivot()
-    return overlaid
+        _mount_late(program, bind, made)
+    _pivot(program)
 
 
-def _mount_proc(masked: list[str]) -> None:
+def _mount_proc(program: Program, masked: list[str]) -> None:
     proc = ROOT + "/proc"
-    syscalls.mount("proc", proc, "proc", _PROC_FLAGS)
+    program.mount("proc", proc, "proc", _PROC_FLAGS)
     # No user namespace below this one, so no fresh capabilities to try the kernel with; the
     # other kinds of namespace need a capability that nobody here will have.
-    _write(proc + "/sys/user/max_user_namespaces", b"0")
+    program.write_file(proc + "/sys/user/max_user_namespaces", b"0")
     for path in masked:
-        target = ROOT + path
-        if os.path.isdir(target):
-            syscalls.mount("masked", target, "tmpfs", syscalls.MS_RDONLY, "size=4k")
-        elif os.path.exists(target):
-            syscalls.mount(ROOT + "/dev/null", target, None, syscalls.MS_BIND)
+        if not _readable_by_others(path):
+            continue
+        source = EMPTY if os.path.isdir(path) else ROOT + "/dev/null"
+        program.mount(source, ROOT + path, None, syscalls.MS_BIND)
     # Read-only as a whole: with a writable one a guest can exempt itself from the host's
     # out-of-memory killer through oom_score_adj.
-    syscalls.mount_setattr(proc, attr_set=syscalls.MOUNT_ATTR_RDONLY)
+    program.set_mount_attributes(proc, syscalls.MOUNT_ATTR_RDONLY)
 
 
-def _mount_writable(plan: dict[str, Any]) -> None:
+def _readable_by_others(path: str) -> bool:
+    """Whether a guest could read a path of /proc: it is host root's, and host root is nobody here.
+
+    What only its owner may read needs no mask, and each mask costs a mount.
+    """
+    try:
+        return bool(os.stat(path).st_mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IXOTH))
+    except FileNotFoundError:
+        return False
+
+
+def _mount_writable(program: Program, plan: dict[str, Any]) -> None:
     """One sized tmpfs holds everything the sandbox can write, so one number caps it all."""
     options = f"mode=0755,size={plan['disk_bytes']},nr_inodes={plan['files']}"
-    syscalls.mount("localbox", STAGE, "tmpfs", _NO_SUID_DEV, options)
+    program.mount("localbox", STAGE, "tmpfs", _NO_SUID_DEV, options)
     for number, (guest_path, mode) in enumerate(plan["writable"]):
         directory = f"{STAGE}/{number}"
-        os.mkdir(directory)
-        os.chmod(directory, mode)
-        syscalls.mount(directory, ROOT + guest_path, None, syscalls.MS_BIND)
+        program.mkdir(directory, mode)
+        program.mount(directory, ROOT + guest_path, None, syscalls.MS_BIND)
 
 
-def _mount_overlays(guest_paths: list[str], lower_fds: list[int]) -> list[str]:
+def _mount_overlays(program: Program, guest_paths: list[str], lower_fds: list[int]) -> None:
     for number, guest_path in enumerate(guest_paths):
         target = ROOT + guest_path
         lower = target
         if lower_fds:
             lower = f"{LOWER}/{number}"
-            syscalls.move_mount(lower_fds[number], lower)
+            program.move_mount(lower_fds[number], lower)
         upper, work = f"{STAGE}/upper{number}", f"{STAGE}/work{number}"
-        os.mkdir(upper)
-        os.mkdir(work)
+        program.mkdir(upper)
+        program.mkdir(work)
         # userxattr: trusted.* attributes need a capability over the host. volatile: nothing of
         # this outlives the sandbox, so nothing need be synced.
         options = f"lowerdir={_escape(lower)},upperdir={upper},workdir={work},userxattr,volatile"
-        syscalls.mount("overlay", target, "overlay", _NO_SUID_DEV, options)
-    return list(guest_paths)
+        program.mount("overlay", target, "overlay", _NO_SUID_DEV, options)
 
 
 def _escape(path: str) -> str:
@@ -95,35 +105,32 @@ def _escape(path: str) -> str:
     return path.replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
 
 
-def _mount_late(bind: dict[str, Any]) -> None:
-    """A tree that belongs below a directory of the sandbox's own, such as a venv below /tmp."""
-    target = ROOT + bind["target"]
+def _mount_late(program: Program, bind: dict[str, Any], made: set[str]) -> None:
+    """A tree that belongs below a directory of the sandbox's own, such as a venv below /tmp.
+
+    Args:
+        made: the guest directories that are there already; those made here are added.
+    """
+    target: str = bind["target"]
+    missing: list[str] = []
+    directory = os.path.dirname(target) if bind["file"] else target
+    while directory not in made:
+        missing.append(directory)
+        directory = os.path.dirname(directory)
+    for path in reversed(missing):
+        program.mkdir(ROOT + path)
+        made.add(path)
     if bind["file"]:
-        os.makedirs(os.path.dirname(target), 0o755, exist_ok=True)
-        os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-    else:
-        os.makedirs(target, 0o755, exist_ok=True)
-    fd = syscalls.open_tree(f"{LATE}/{bind['late']}")
-    syscalls.move_mount(fd, target)
-    os.close(fd)
+        program.create_file(ROOT + target)
+    program.move_mount(program.open_tree(f"{LATE}/{bind['late']}"), ROOT + target)
 
 
-def _pivot() -> None:
+def _pivot(program: Program) -> None:
     # ROOT itself came with the namespace and is locked in it; a copy is ours to pivot into.
-    fd = syscalls.open_tree(ROOT)
-    syscalls.move_mount(fd, PIVOT)
-    os.close(fd)
-    os.chdir(PIVOT)
-    syscalls.pivot_root(".", ".")
+    program.move_mount(program.open_tree(ROOT), PIVOT)
+    program.chdir(PIVOT)
+    program.pivot_root(".", ".")
     # Stacked on the same directory, the old root is what "." names now: the slim namespace with
     # the host's /proc, the staging directories and the template go in one step. pivot_root(2).
-    syscalls.umount2(".", syscalls.MNT_DETACH)
-    os.chdir("/")
-
-
-def _write(path: str, content: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, content)
-    finally:
-        os.close(fd)
+    program.umount2(".", syscalls.MNT_DETACH)
+    program.chdir("/")

@@ -15,21 +15,61 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 
-# Numbers above 423 are the same on every architecture; below, a table per machine is needed.
-_NR_BY_MACHINE = {
-    "x86_64": {"pivot_root": 155, "capset": 126, "seccomp": 317},
-    "aarch64": {"pivot_root": 41, "capset": 91, "seccomp": 277},
-}
 MACHINE = os.uname().machine
-_NR = _NR_BY_MACHINE.get(MACHINE, {})
-_NR_OPEN_TREE = 428
-_NR_MOVE_MOUNT = 429
-_NR_CLONE3 = 435
-_NR_CLOSE_RANGE = 436
-_NR_MOUNT_SETATTR = 442
-_NR_LANDLOCK_CREATE_RULESET = 444
-_NR_LANDLOCK_ADD_RULE = 445
-_NR_LANDLOCK_RESTRICT_SELF = 446
+# Numbers from 424 on are the same on every architecture; below, a table per machine is needed.
+_NR_COMMON = {
+    "open_tree": 428,
+    "move_mount": 429,
+    "clone3": 435,
+    "close_range": 436,
+    "mount_setattr": 442,
+    "landlock_create_ruleset": 444,
+    "landlock_add_rule": 445,
+    "landlock_restrict_self": 446,
+}
+_NR_BY_MACHINE = {
+    "x86_64": {
+        "read": 0,
+        "write": 1,
+        "close": 3,
+        "chdir": 80,
+        "umask": 95,
+        "setresuid": 117,
+        "setresgid": 119,
+        "capset": 126,
+        "pivot_root": 155,
+        "prctl": 157,
+        "mount": 165,
+        "umount2": 166,
+        "openat": 257,
+        "mkdirat": 258,
+        "ppoll": 271,
+        "dup3": 292,
+        "prlimit64": 302,
+        "seccomp": 317,
+    },
+    "aarch64": {
+        "dup3": 24,
+        "mkdirat": 34,
+        "umount2": 39,
+        "mount": 40,
+        "pivot_root": 41,
+        "chdir": 49,
+        "openat": 56,
+        "close": 57,
+        "read": 63,
+        "write": 64,
+        "ppoll": 73,
+        "capset": 91,
+        "setresuid": 147,
+        "setresgid": 149,
+        "umask": 166,
+        "prctl": 167,
+        "prlimit64": 261,
+        "seccomp": 277,
+    },
+}
+_NR = {**_NR_COMMON, **_NR_BY_MACHINE.get(MACHINE, {})}
 
 CLONE_NEWTIME = 0x00000080
 CLONE_PIDFD = 0x00001000
@@ -84,7 +124,8 @@ def _fail(call: str, subject: object = "") -> OSError:
     return OSError(code, f"{call}({subject}): {os.strerror(code)}")
 
 
-def _number(call: str) -> int:
+def number_of(call: str) -> int:
+    """The system call's number on this machine."""
     try:
         return _NR[call]
     except KeyError:
@@ -122,7 +163,7 @@ def umount2(target: str, flags: int) -> None:
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
-    if _syscall(ctypes.c_long(_number("pivot_root")), _path(new_root), _path(put_old)):
+    if _syscall(ctypes.c_long(number_of("pivot_root")), _path(new_root), _path(put_old)):
         raise _fail("pivot_root", new_root)
 
 
@@ -132,7 +173,7 @@ def open_tree(path: str, *, clone: bool = True, recursive: bool = True) -> int:
     if clone and recursive:
         flags |= AT_RECURSIVE
     fd = _syscall(
-        ctypes.c_long(_NR_OPEN_TREE), ctypes.c_int(AT_FDCWD), _path(path), ctypes.c_uint(flags)
+        ctypes.c_long(number_of("open_tree")), ctypes.c_int(AT_FDCWD), _path(path), ctypes.c_uint(flags)
     )
     if fd < 0:
         raise _fail("open_tree", path)
@@ -142,7 +183,7 @@ def open_tree(path: str, *, clone: bool = True, recursive: bool = True) -> int:
 def move_mount(tree_fd: int, target: str) -> None:
     """Attach a detached mount at `target`."""
     if _syscall(
-        ctypes.c_long(_NR_MOVE_MOUNT),
+        ctypes.c_long(number_of("move_mount")),
         ctypes.c_int(tree_fd),
         b"",
         ctypes.c_int(AT_FDCWD),
@@ -170,7 +211,7 @@ def mount_setattr(
     if recursive:
         flags |= AT_RECURSIVE
     if _syscall(
-        ctypes.c_long(_NR_MOUNT_SETATTR),
+        ctypes.c_long(number_of("mount_setattr")),
         ctypes.c_int(dirfd),
         path,
         ctypes.c_uint(flags),
@@ -182,7 +223,7 @@ def mount_setattr(
 
 def close_range(first: int, last: int = 0xFFFFFFFF) -> None:
     if _syscall(
-        ctypes.c_long(_NR_CLOSE_RANGE), ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(0)
+        ctypes.c_long(number_of("close_range")), ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(0)
     ):
         raise _fail("close_range", first)
 
@@ -200,22 +241,6 @@ def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 
     return int(result)
 
 
-def capset(effective: int, permitted: int, inheritable: int) -> None:
-    """Set this thread's capability sets from 64-bit masks. See capabilities(7)."""
-    header = struct.pack("=Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
-    low, high = 0xFFFFFFFF, 32
-    data = struct.pack(
-        "=IIIIII",
-        effective & low,
-        permitted & low,
-        inheritable & low,
-        effective >> high,
-        permitted >> high,
-        inheritable >> high,
-    )
-    if _syscall(ctypes.c_long(_number("capset")), header, data):
-        raise _fail("capset")
-
 
 # glibc keeps the thread id inside struct pthread, and only its own fork() renews it there. The
 # kernel knows that address (it clears it when the thread ends), so clone3 can be told to write the
@@ -230,7 +255,7 @@ def _tid_address() -> int:
 
 _clone_args = ctypes.create_string_buffer(88)
 _pidfd = ctypes.c_int(-1)
-_clone3_nr = ctypes.c_long(_NR_CLONE3)
+_clone3_nr = ctypes.c_long(number_of("clone3"))
 _clone3_size = ctypes.c_size_t(88)
 _before_fork = ctypes.pythonapi.PyOS_BeforeFork
 _after_fork_child = ctypes.pythonapi.PyOS_AfterFork_Child
@@ -277,64 +302,51 @@ def clone3(flags: int, cgroup_fd: int | None = None) -> tuple[int, int]:
     return int(pid), int(_pidfd.value)
 
 
-class _SockFprog(ctypes.Structure):
-    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_char_p))
-
-
-def seccomp_set_mode_filter(program: bytes) -> None:
-    """Load one BPF program (an array of struct sock_filter) for this thread and its children."""
-    fprog = _SockFprog(len(program) // 8, program)
-    if _syscall(
-        ctypes.c_long(_number("seccomp")), ctypes.c_uint(1), ctypes.c_uint(0), ctypes.byref(fprog)
-    ):
-        raise _fail("seccomp", f"{len(program) // 8} instructions")
 
 
 def landlock_abi() -> int:
     """The Landlock ABI of this kernel; 0 where it is not there or switched off."""
     version = _syscall(
-        ctypes.c_long(_NR_LANDLOCK_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint(1)
+        ctypes.c_long(number_of("landlock_create_ruleset")), None, ctypes.c_size_t(0), ctypes.c_uint(1)
     )
     return max(int(version), 0)
 
 
-def landlock_create_ruleset(handled_fs: int, handled_net: int, scoped: int, abi: int) -> int:
-    attr = struct.pack("=QQQ", handled_fs, handled_net, scoped)
+CAP_HEADER = struct.pack("=Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+SECCOMP_SET_MODE_FILTER = 1
+
+
+def landlock_attr(handled_fs: int, scoped: int, abi: int) -> tuple[bytes, int]:
+    """struct landlock_ruleset_attr and how much of it a kernel of this ABI knows."""
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
-    fd = _syscall(
-        ctypes.c_long(_NR_LANDLOCK_CREATE_RULESET),
-        attr,
-        ctypes.c_size_t(size),
-        ctypes.c_uint(0),
-    )
-    if fd < 0:
-        raise _fail("landlock_create_ruleset")
-    return int(fd)
+    return struct.pack("=QQQ", handled_fs, 0, scoped), size
 
 
-def landlock_add_path_rule(ruleset_fd: int, parent_fd: int, allowed: int) -> None:
-    attr = struct.pack("=Qi", allowed, parent_fd)
-    if _syscall(
-        ctypes.c_long(_NR_LANDLOCK_ADD_RULE),
-        ctypes.c_int(ruleset_fd),
-        ctypes.c_int(1),
-        attr,
-        ctypes.c_uint(0),
-    ):
-        raise _fail("landlock_add_rule")
+_step_libc = ctypes.CDLL(None, use_errno=True)
+_step = _step_libc.syscall
+_step.restype = ctypes.c_long
+_step.argtypes = (ctypes.c_long,) * 7
 
 
-def landlock_restrict_self(ruleset_fd: int) -> None:
-    if _syscall(
-        ctypes.c_long(_NR_LANDLOCK_RESTRICT_SELF), ctypes.c_int(ruleset_fd), ctypes.c_uint(0)
-    ):
-        raise _fail("landlock_restrict_self")
+def run_steps(steps: list[tuple[int, ...]]) -> tuple[int, int]:
+    """Make system calls given as (expected result, number, six arguments).
+
+    Returns:
+        The index of the first that had another result, and its errno; (-1, 0) if there is none.
+    """
+    call = _step
+    index = 0
+    for expected, *arguments in steps:
+        if call(*arguments) != expected:
+            return index, ctypes.get_errno()
+        index += 1
+    return -1, 0
 
 
-def drop_bounding_set(last_cap: int) -> None:
-    """Remove every capability from the bounding set; 41 calls, so without the wrapper's costs."""
-    libc_prctl = _libc.prctl
-    for cap in range(last_cap + 1):
-        if libc_prctl(PR_CAPBSET_DROP, cap, 0, 0, 0):
-            raise _fail("prctl(PR_CAPBSET_DROP)", cap)
+def pinned(data: bytes) -> object:
+    """A copy of `data` that stays where it is, for address_of."""
+    return ctypes.create_string_buffer(data, len(data))
 
+
+def address_of(buffer: object) -> int:
+    return ctypes.addressof(buffer)  # type: ignore[arg-type]

@@ -59,7 +59,10 @@ def make_plan(policy: Policy) -> tuple[str, dict[str, Any]]:
         "cpu_time_s": policy.resources.cpu_time_s,
         "rlimits": _rlimits(policy),
         "landlock": _wanted(policy, "landlock"),
-        "landlock_writable": [*writable_paths, *overlays, *(b["target"] for b in read_write)],
+        "landlock_writable": [
+            *((path, False) for path in (*writable_paths, *overlays)),
+            *((entry["target"], entry["file"]) for entry in read_write),
+        ],
         "cgroup": _wanted(policy, "cgroup"),
         "seccomp": [
             base64.b64encode(program).decode("ascii") for program in compile_filters(policy.seccomp)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from localbox.confinement import cgroups, identity, landlock, syscalls, walls
-from localbox.confinement.capabilities import last_capability
 from localbox.confinement.root_template import ROOT, build_template
 from localbox.confinement.walls import WallFailure, building
+from localbox.protocol.frames import encode_message
 from localbox.zygote.live import LiveSandbox
 from localbox.zygote.parking import Parking
 from localbox.zygote.sandbox_child import Birth, run_sandbox
+from localbox.zygote.sandbox_walls import RESERVED_FDS, SandboxWalls, plan_walls
 
 _NAMESPACES = (
     syscalls.CLONE_NEWUSER
@@ -28,10 +29,14 @@ _NAMESPACES = (
 class _Template:
     plan: dict[str, Any]
     mount_namespace_fd: int
+    walls: SandboxWalls
+    settings: dict[str, Any]
 
 
 class Nursery:
     def __init__(self, cgroup_roots: dict[str, int]) -> None:
+        _keep_free(RESERVED_FDS)
+        os.umask(0)
         self._host_view_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._templates: dict[str, _Template] = {}
         self._current: str | None = None
@@ -40,10 +45,8 @@ class Nursery:
         self._slots = (
             identity.UidSlots(self._parking.host_network_fd) if self._is_root else None
         )
-        self._last_capability = last_capability()
         self._landlock_abi = syscalls.landlock_abi()
         self._pidfd = os.pidfd_open(os.getpid())
-        self._null_fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._cgroups = cgroups.Cgroups(cgroup_roots)
 
     def learn(self, digest: str, plan: dict[str, Any]) -> None:
@@ -61,8 +64,23 @@ class Nursery:
             syscalls.setns(self._host_view_fd, syscalls.CLONE_NEWNS)
             self._current = None
             build_template(plan)
-            fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        self._templates[digest] = _Template(plan, fd)
+            mount_namespace_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            lowers = len(plan["overlays"]) if self._can_shift(plan) else 0
+            program = plan_walls(
+                plan,
+                shifts_ids=self._is_root,
+                lowers=lowers,
+                landlock_abi=self._landlock_abi,
+            )
+        plan["lowers"] = lowers
+        settings = {
+            "env": plan["env"],
+            "home": plan["home"],
+            "user": plan["user"],
+            "cpu_time_s": plan["cpu_time_s"],
+            "sys_path": plan["sys_path"],
+        }
+        self._templates[digest] = _Template(plan, mount_namespace_fd, program, settings)
         self._current = digest
 
     def clone(
@@ -104,22 +122,18 @@ class Nursery:
             done.callback(os.close, go_reader)
             done.callback(os.close, go_writer)
             self._parking.enter(plan)
-            lower_fds = self._shifted_lowers(plan, slot)
-            for fd in lower_fds:
-                done.callback(os.close, fd)
+            lower_fds = self._shifted_lowers(plan, slot, done)
+            standing = list(template.walls.standing)
+            if cgroup is not None:
+                standing.append((walls.CGROUP, cgroup.description))
+            settings = template.settings
+            if env:
+                settings = {**settings, "env": {**settings["env"], **env}}
             birth = Birth(
-                plan=plan,
-                env=env,
-                rendezvous_fd=rendezvous_fd,
-                reply_fd=reply_fd,
-                go_fd=go_reader,
-                zygote_fd=self._pidfd,
-                lower_fds=lower_fds,
-                shifts_ids=self._is_root,
-                last_capability=self._last_capability,
-                landlock_abi=self._landlock_abi,
-                cgroup=cgroup.description if cgroup is not None else None,
-                null_fd=self._null_fd,
+                fds=(rendezvous_fd, reply_fd, go_reader, self._pidfd, *lower_fds),
+                program=template.walls.program,
+                settings=settings,
+                ready=encode_message({"ready": {"walls": standing}}),
             )
             with building(walls.USER_NAMESPACE):
                 pid, pidfd = syscalls.clone3(_NAMESPACES, cgroup.clone_fd if cgroup else None)
@@ -163,32 +177,57 @@ class Nursery:
         if self._slots is not None and sandbox.slot is not None:
             self._slots.give_back(sandbox.slot)
 
-    def _shifted_lowers(self, plan: dict[str, Any], slot: identity.UidSlot | None) -> tuple[int, ...]:
-        """Detached id-mapped copies of the overlays' lower directories; none if not to be had.
+    def _can_shift(self, plan: dict[str, Any]) -> bool:
+        """Whether the overlays' lower directories can be id-mapped; an overlay itself cannot.
 
-        Files of host root would be nobody's inside, so that the sandbox's user could not replace
-        them even in its own overlay. Not every filesystem can be id-mapped (an overlay cannot);
-        then they stay nobody's.
+        Files of host root are nobody's inside, so that the sandbox's user could not replace them
+        even in its own overlay; id-mapped they look like the user's own.
         """
-        if slot is None or not plan["overlays"]:
-            return ()
-        fds: list[int] = []
-        with contextlib.ExitStack() as stack:
-            try:
-                for guest_path in plan["overlays"]:
-                    fd = syscalls.open_tree(ROOT + guest_path, recursive=False)
-                    stack.callback(os.close, fd)
-                    syscalls.mount_setattr(
-                        fd,
-                        attr_set=syscalls.MOUNT_ATTR_IDMAP,
-                        userns_fd=slot.id_shift(),
-                        recursive=False,
-                    )
-                    fds.append(fd)
-            except OSError:
-                return ()
-            stack.pop_all()
-        return tuple(fds)
+        if self._slots is None or not plan["overlays"]:
+            return False
+        if self._slots.empty:
+            self._parking.leave()
+            self._slots.reserve()
+        slot = self._slots.take()
+        try:
+            with contextlib.ExitStack() as stack:
+                _shift_lowers(plan["overlays"], slot, stack)
+        except OSError:
+            return False
+        finally:
+            self._slots.give_back(slot)
+        return True
+
+    def _shifted_lowers(
+        self, plan: dict[str, Any], slot: identity.UidSlot | None, stack: contextlib.ExitStack
+    ) -> list[int]:
+        if slot is None or not plan["lowers"]:
+            return []
+        with building(walls.PRIVATE_ROOT):
+            return _shift_lowers(plan["overlays"], slot, stack)
+
+
+def _shift_lowers(
+    guest_paths: list[str], slot: identity.UidSlot, stack: contextlib.ExitStack
+) -> list[int]:
+    """Detached copies of directories of the template, id-mapped for `slot`; `stack` closes them."""
+    fds: list[int] = []
+    for guest_path in guest_paths:
+        fd = syscalls.open_tree(ROOT + guest_path, recursive=False)
+        stack.callback(os.close, fd)
+        syscalls.mount_setattr(
+            fd, attr_set=syscalls.MOUNT_ATTR_IDMAP, userns_fd=slot.id_shift(), recursive=False
+        )
+        fds.append(fd)
+    return fds
+
+
+def _keep_free(count: int) -> None:
+    """Take every descriptor number below `count`, so that children can use them."""
+    null_fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    while null_fd < count:
+        null_fd = os.dup(null_fd)
+        os.set_inheritable(null_fd, False)
 
 
 def _owns_host_root() -> bool:

@@ -161,13 +161,15 @@ class Zygote:
 
     def _set_timeout(self, sandbox_id: str, timeout_s: float) -> Message:
         sandbox = self._live.get(sandbox_id)
-        if sandbox is None:
-            return self._info(sandbox_id)
-        sandbox.set_timeout(timeout_s)
+        if sandbox is not None and sandbox.end_reason is None:
+            sandbox.set_timeout(timeout_s)
         return self._info(sandbox_id)
 
     def _info(self, sandbox_id: str) -> Message:
         sandbox = self._live.get(sandbox_id)
+        if sandbox is not None and sandbox.end_reason is not None:
+            # Killed and not reaped yet: its caller has already seen the agent go.
+            return {"running": False, "reason": sandbox.end_reason}
         if sandbox is not None:
             return {
                 "running": True,
