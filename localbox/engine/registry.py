@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, NoReturn
 
 from localbox.engine.zygote_process import ZygoteProcess
 from localbox.models import Isolation
@@ -32,6 +33,27 @@ class SandboxRecord:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: float = field(default_factory=time.monotonic)
 
+
+class Rendezvous(socket.socket):
+    """Closes itself with the last reference to it, which may be a send in another thread.
+
+    So dropping it is the safe way to close it: closed outright, its number could be the next
+    sandbox's before that thread's system call looks at it.
+    """
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class _Nobody(socket.socket):
+    """The rendezvous of sandboxes that have ended."""
+
+    def sendmsg(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise BrokenPipeError
+
+
+_NOBODY = _Nobody(socket.AF_UNIX)
+_NOBODY.close()
 
 _records: dict[str, SandboxRecord] = {}
 _lock = threading.Lock()
@@ -59,9 +81,11 @@ def find(sandbox_id: str) -> SandboxRecord | None:
 
 
 def forget(sandbox_id: str) -> None:
-    """Drop the record; its socket is closed with the last Sandbox object that holds it."""
+    """Drop the record of a sandbox that has ended, and its socket."""
     with _lock:
-        _records.pop(sandbox_id, None)
+        record = _records.pop(sandbox_id, None)
+    if record is not None:
+        record.rendezvous = _NOBODY
 
 
 def _sweep() -> None:
@@ -70,7 +94,9 @@ def _sweep() -> None:
     for fd in by_fd:
         poll.register(fd, 0)
     for fd, _events in poll.poll(0):
-        del _records[by_fd[fd].sandbox_id]
+        record = by_fd[fd]
+        del _records[record.sandbox_id]
+        record.rendezvous = _NOBODY
 
 
 def _forget_lock() -> None:

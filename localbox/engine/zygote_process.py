@@ -66,6 +66,12 @@ class ZygoteProcess:
         finally:
             os.close(stderr_fd)
 
+    def __del__(self) -> None:
+        # One that died and was replaced: its sandboxes' records held on to it until now.
+        rendezvous = getattr(self, "rendezvous", None)
+        if rendezvous is not None:
+            rendezvous.close()
+
     @property
     def pid(self) -> int:
         return self._process.pid
