@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from localbox.engine.plan import make_plan
+from localbox.engine.registry import Rendezvous
 from localbox.engine.zygote_process import ZygoteProcess, get_zygote
 from localbox.errors import InvalidArgumentException, NotFoundException, ProtocolError
 from localbox.models import ApiParams, Isolation, Wall
 from localbox.policy import Policy, load_profile
 
 DEFAULT_TIMEOUT_S = 300
+# Ten years: what is added to today's date must still be a date.
+_LONGEST_TIMEOUT_S = 10 * 366 * 86400
 DEFAULT_TEMPLATE = "base"
 # One root filesystem for now: this machine's. E2B's name for its default interpreter is the same.
 _TEMPLATES = (DEFAULT_TEMPLATE, "code-interpreter-v1")
@@ -74,7 +77,7 @@ def check_timeout(timeout: float | None, what: str, *, zero_is_none: bool) -> fl
     """Seconds, or None for no limit where 0 means that.
 
     Raises:
-        InvalidArgumentException: not a number, negative, or 0 where it cannot be.
+        InvalidArgumentException: not a number, negative, 0 where it cannot be, or beyond dates.
     """
     if timeout is None:
         return None
@@ -85,6 +88,10 @@ def check_timeout(timeout: float | None, what: str, *, zero_is_none: bool) -> fl
     if timeout <= 0:
         allowed = "0 (no limit) or more" if zero_is_none else "more than 0"
         raise InvalidArgumentException(f"{what} must be {allowed} seconds, not {timeout!r}")
+    if timeout > _LONGEST_TIMEOUT_S:
+        raise InvalidArgumentException(
+            f"{what} must be at most {_LONGEST_TIMEOUT_S} seconds, not {timeout!r}"
+        )
     return float(timeout)
 
 
@@ -128,7 +135,8 @@ def prepare(policy: Policy) -> tuple[ZygoteProcess, str, dict[str, Any]]:
 
 
 def rendezvous_pair() -> tuple[socket.socket, socket.socket]:
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Rendezvous(fileno=ours.detach()), theirs
 
 
 def read_isolation(ready: object) -> Isolation:

@@ -12,6 +12,8 @@ READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 HANGUP = select.EPOLLHUP | select.EPOLLRDHUP | select.EPOLLERR
 
+_LONGEST_WAIT_S = 86400.0
+
 
 class Timer:
     """A callback due at a time; `cancel` makes it a no-op."""
@@ -64,7 +66,8 @@ class Loop:
             heapq.heappop(self._timers)
         if not self._timers:
             return -1
-        return max(0.0, self._timers[0][0] - time.monotonic())
+        # epoll counts milliseconds in an int, and a call that wakes up early finds nothing due.
+        return min(max(0.0, self._timers[0][0] - time.monotonic()), _LONGEST_WAIT_S)
 
     def _run_timers(self) -> None:
         now = time.monotonic()

@@ -23,6 +23,8 @@ T = TypeVar("T")
 FrameStream = Generator[Frame, None, None]
 
 CONSTRUCTOR_CREATES = True
+# poll(2) counts milliseconds in an int.
+_LONGEST_WAIT_S = 86400.0
 
 
 def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -113,6 +115,7 @@ def _wait(sock: socket.socket, events: int, deadline: float | None) -> None:
     poll = select.poll()
     poll.register(sock.fileno(), events)
     left = remaining(deadline)
-    if not poll.poll(None if left is None else left * 1000):
-        raise TimeoutError
+    if not poll.poll(None if left is None else min(left, _LONGEST_WAIT_S) * 1000):
+        # Callers look again and come back, unless no time is left.
+        remaining(deadline)
 
