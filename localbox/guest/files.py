@@ -141,12 +141,13 @@ def open_to_read(path: str) -> int:
 
 
 def open_to_write(path: str) -> int:
-    """A descriptor of a regular file, made or emptied; parents are made as needed."""
+    """A descriptor of a regular file; it and its parents are made as needed.
+
+    Not emptied: the host does that once it knows that the new content fits.
+    """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    fd = _regular(os.open(path, flags, 0o644), path)
-    os.ftruncate(fd, 0)
-    return fd
+    return _regular(os.open(path, flags, 0o644), path)
 
 
 def _regular(fd: int, path: str) -> int:
