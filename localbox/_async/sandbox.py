@@ -37,7 +37,11 @@ class AsyncSandbox:
     """
 
     # unasync: async
-    def __init__(self, record: registry.SandboxRecord, request_timeout: float | None = None):
+    def __init__(
+        self,
+        record: registry.SandboxRecord | None = None,
+        request_timeout: float | None = None,
+    ) -> None:
         """Not for callers: a constructor cannot wait. Use `await AsyncSandbox.create()`."""
         if not isinstance(record, registry.SandboxRecord):
             raise TypeError("use `await AsyncSandbox.create(...)` to make a sandbox")
