@@ -109,7 +109,7 @@ def test_a_circle_is_an_error(write: Writer) -> None:
         (
             "resources:\n  rlimits:\n    - {type: RLIMIT_NOFIL, soft: 1, hard: 1}\n",
             3,
-            "resources.rlimits[0].type: 'RLIMIT_NOFIL' is no rlimit; did you mean \"RLIMIT_NOFILE\"",
+            "resources.rlimits[0].type: 'RLIMIT_NOFIL' is no rlimit; did you mean \"RLIMIT_NOF",
         ),
         (
             "resources:\n  rlimits:\n    - type: RLIMIT_CORE\n      soft: 0\n",

@@ -72,6 +72,7 @@ DOCKER_LIKE: dict[str, Any] = {
         {"names": ["mount"], "action": ALLOWED, "includes": {"caps": ["CAP_SYS_ADMIN"]}},
         {"names": ["arch_prctl"], "action": ALLOWED, "includes": {"arches": ["amd64", "x32"]}},
         {"names": ["umask"], "action": ALLOWED, "includes": {"arches": ["arm64"]}},
+        {"names": ["sysinfo"], "action": ALLOWED, "excludes": {"arches": ["amd64"]}},
         {"names": ["kexec_load"], "action": "SCMP_ACT_KILL_PROCESS"},
         {
             "names": ["socket"],
@@ -108,6 +109,7 @@ def programs(document: dict[str, Any]) -> tuple[bytes, ...]:
         (165, (), EPERM),  # mount: no capability is held
         (158, (), ALLOW),  # arch_prctl
         (95, (), EPERM),  # umask: on another architecture
+        (99, (), EPERM),  # sysinfo: excluded from this architecture
         (246, (), KILL_PROCESS),
         (41, (1,), ALLOW),  # two comparisons of one argument: either
         (41, (2,), ALLOW),
@@ -148,6 +150,7 @@ def test_a_permissive_profile_pretends_nothing() -> None:
 def test_another_architecture_gets_its_own_rules() -> None:
     calls = {rule.call for rule in parse_oci_profile(json.dumps(DOCKER_LIKE), "aarch64").rules}
     assert "umask" in calls
+    assert "sysinfo" in calls
     assert "arch_prctl" not in calls
 
 
