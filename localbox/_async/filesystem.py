@@ -14,6 +14,7 @@ from localbox.engine.copying import (
     append,
     as_bytes,
     check_descriptor,
+    check_source,
     chunks_of,
     read_chunk,
     read_whole,
@@ -178,12 +179,15 @@ class Filesystem:
 
         Raises:
             NotEnoughSpaceException: it does not fit on the sandbox's disk.
-            InvalidArgumentException: the path is a directory, or a parent is a file.
+            InvalidArgumentException: the path is a directory, a parent is a file, or the data is
+                none of these.
         """
         check_user(user)
         check_metadata(metadata)
         request = {"op": "open_write", "path": check_path(path)}
         whole = as_bytes(data, "data") if isinstance(data, str | bytes | bytearray) else None
+        if whole is None:
+            check_source(data)
         deadline = self._connection.request_deadline(request_timeout)
         async with self._connection.exchange(request, deadline) as exchange:
             answer = read_answer(await exchange.receive(deadline))

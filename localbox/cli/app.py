@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
+import re
 import sys
 from typing import Annotated
 
 import typer
 
 import localbox
-from localbox.cli.execution import Run, execute, python_program, shell_program
+from localbox.cli.execution import LONGEST_S, Run, execute, python_program, shell_program
 from localbox.cli.failures import UserError, in_one_line
 from localbox.cli.mounts import make_policy
 
@@ -28,8 +30,14 @@ Profile = Annotated[
 ]
 Timeout = Annotated[
     float | None,
-    # The most is what never overflows a clock; it also refuses `inf`, and with it `nan`.
-    typer.Option(metavar="SECONDS", min=0, help="Kill it after this long; exit code 124."),
+    # The upper limit is there to refuse `inf`, and with it `nan`.
+    typer.Option(
+        metavar="SECONDS",
+        min=0,
+        max=LONGEST_S,
+        show_default=False,
+        help="Kill it after this long, with exit code 124; 0 is never, as if not given.",
+    ),
 ]
 ReadOnly = Annotated[
     list[str] | None,
@@ -137,8 +145,8 @@ def profiles() -> None:
         names = shipped.shipped_profiles()
         width = max(map(len, names))
         for name in names:
-            first_line = shipped.shipped_file(name).read_text("utf-8").partition("\n")[0]
-            print(f"{name:{width}}  {first_line.removeprefix('#').strip()}")
+            text = shipped.shipped_file(name).read_text("utf-8")
+            print(f"{name:{width}}  {_first_sentence(text)}")
 
 
 def _show_version(wanted: bool) -> None:
@@ -155,6 +163,12 @@ def _common(
     ] = False,
 ) -> None:
     pass
+
+
+def _first_sentence(profile: str) -> str:
+    """Of the comment a profile starts with."""
+    comment = itertools.takewhile(lambda line: line.startswith("#"), profile.splitlines())
+    return re.split(r"[.:;](?= |$)", " ".join(line.strip("# ") for line in comment))[0]
 
 
 def _variables(assignments: list[str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from localbox.errors import SandboxNotRunningException, TimeoutException
 from localbox.policy import Policy
 
 # Sandboxes have a timeout, programs on a command line do not unless asked for.
-_FOR_GOOD_S = 366 * 86400
+LONGEST_S = 366 * 86400
 # The command's own timeout comes first, because it says more.
 _MARGIN_S = 60
 _OUTPUT_CLOSED = 128 + 13  # as if by SIGPIPE
@@ -55,14 +55,15 @@ def shell_program(argv: list[str]) -> dict[str, Any]:
 
 
 def python_program(code: str, filename: str, args: list[str]) -> dict[str, Any]:
-    argv0 = "-c" if filename == "<string>" else filename
+    # As Python itself fills sys.argv.
+    argv0 = {"<string>": "-c", "<stdin>": "-"}.get(filename, filename)
     return {"code": code, "filename": filename, "argv": [argv0, *args]}
 
 
 def execute(run: Run) -> int:
     """Run it to its end; returns the exit code for this program to end with."""
     started = time.monotonic()
-    lifetime_s = _FOR_GOOD_S if run.timeout_s is None else math.ceil(run.timeout_s) + _MARGIN_S
+    lifetime_s = LONGEST_S if run.timeout_s is None else math.ceil(run.timeout_s) + _MARGIN_S
     feeds_stdin = run.feeds_stdin and stdin_can_be_forwarded()
     with Sandbox.create(timeout=lifetime_s, profile=run.policy) as sandbox:
         # Neither `run` nor `run_python` fits both: one takes no source, the other no stdin.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 
 from localbox.cli.failures import UserError
@@ -55,16 +56,18 @@ def _check_for_a_stranger(option: str, host_path: str, mode: int, *, writable: b
     Started by root, a sandbox has host ids that own nothing, so what counts is what a file
     allows to others.
     """
-    needed, letters = (stat.S_IROTH, "rX") if not writable else (stat.S_IROTH | stat.S_IWOTH, "rwX")
+    needed = stat.S_IROTH | (stat.S_IWOTH if writable else 0)
     if stat.S_ISDIR(mode):
         needed |= stat.S_IXOTH
     if mode & needed == needed:
         return
-    verb = "write to" if writable else "read"
+    verb, instead = "read", "or show a copy that others may read"
+    if writable:
+        verb, instead = "write to", f"or open it to others: chmod o+rwX {shlex.quote(host_path)}"
     raise UserError(
         f"{option} {host_path}: a sandbox never acts as host uid 0, so it could not {verb} what "
         f"others may not (mode {stat.S_IMODE(mode):04o}). Run localbox as an ordinary user who "
-        f"may, or allow it: chmod -R o+{letters} {host_path}"
+        f"may, {instead}"
     )
 
 

@@ -91,10 +91,26 @@ def as_bytes(data: object, what: str) -> bytes:
         InvalidArgumentException: neither text nor bytes.
     """
     if isinstance(data, str):
-        return data.encode("utf-8")
+        try:
+            return data.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidArgumentException(f"{what} cannot be UTF-8: {error}") from None
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
     raise InvalidArgumentException(f"{what} must be str or bytes, not {type(data).__name__}")
+
+
+def check_source(data: object) -> None:
+    """Look at what pieces shall come from before anything is opened for them.
+
+    Raises:
+        InvalidArgumentException: neither a file object nor an iterable.
+    """
+    if not any(hasattr(data, name) for name in ("read", "__iter__", "__aiter__")):
+        raise InvalidArgumentException(
+            "data must be str, bytes, a file object or an iterable of bytes, "
+            f"not {type(data).__name__}"
+        )
 
 
 def chunks_of(data: IO[Any] | Iterable[bytes]) -> Iterable[bytes]:

@@ -52,38 +52,23 @@ class Agent:
         self,
         rendezvous: socket.socket,
         settings: dict[str, Any],
-        allow_inspection: Callable[[], None],
+        become_guest: Callable[[int], None],
     ) -> None:
         """
         Args:
             rendezvous: where the host sends the ends of new exchanges.
-            settings: `env`, `home`, `user`, `cpu_time_s`, `sys_path`.
-            allow_inspection: makes a forked process dumpable again; the syscall is not ours to
-                import.
+            settings: `env`, `extra_env` (the part of it that `os.environ` lacks), `home`, `user`,
+                `cpu_time_s`.
+            become_guest: makes a forked process the guest's: closes descriptors from a number on
+                and lets /proc show it. Its system calls are not ours to import.
         """
         self._rendezvous = rendezvous
         self._settings = settings
-        self._allow_inspection = allow_inspection
+        self._become_guest = become_guest
         self._home: str = settings["home"]
         self._env: dict[str, str] = settings["env"]
         self._loop = Loop()
         self._processes: dict[int, Process] = {}
-        self._operations: dict[str, Callable[[Connection, Message], None]] = {
-            "ping": self._ping,
-            "start": self._start,
-            "connect": self._connect,
-            "list_processes": self._list_processes,
-            "kill": self._kill,
-            "write_stdin": self._write_stdin,
-            "close_stdin": self._close_stdin,
-            "stat": self._stat,
-            "make_dir": self._make_dir,
-            "rename": self._rename,
-            "open_read": self._open_read,
-            "open_write": self._open_write,
-            "list_dir": self._list_dir,
-            "remove": self._remove,
-        }
 
     def run(self) -> NoReturn:
         self._watch_children()
@@ -158,8 +143,9 @@ class Agent:
         connection.on_frame = None
         try:
             request = decode_message(payload)
-            operation = self._operations[request["op"]]
-        except (FrameError, KeyError):
+            # A table of these would have every method's page copied in every sandbox.
+            operation = getattr(self, f"_do_{request['op']}")
+        except (FrameError, KeyError, AttributeError):
             connection.fail("internal", "the agent does not know this request")
             return
         try:
@@ -171,52 +157,51 @@ class Agent:
         except OSError as error:
             connection.fail(files.error_kind(error.errno), _describe(error), error.errno)
 
-    def _ping(self, connection: Connection, request: Message) -> None:
+    def _do_ping(self, connection: Connection, request: Message) -> None:
         connection.finish({"ok": True})
 
     # Processes
 
-    def _start(self, connection: Connection, request: Message) -> None:
+    def _do_start(self, connection: Connection, request: Message) -> None:
         user = request.get("user") or self._settings["user"]
         if user != self._settings["user"]:
             raise RequestError("unauthenticated", f"there is no user {user!r} in this sandbox")
         cwd = self._path(request.get("cwd") or self._home)
         if not os.path.isdir(cwd):
             raise RequestError("invalid_argument", f"cwd {cwd!r} does not exist")
-        env = {**self._env, **request.get("env", {})}
-        with_stdin = bool(request["stdin"])
+        call_env = request.get("env", {})
+        env = {**self._env, **call_env}
         cpu_time_s = self._settings["cpu_time_s"]
+        status_fd = -1
         try:
             if "code" in request:
-                pid, *pipes = spawn_python(
-                    request["code"],
-                    filename=request["filename"],
-                    argv=request["argv"],
-                    env=env,
+                pid, *pipes, status_fd = spawn_python(
+                    request,
+                    extra_env={**self._settings["extra_env"], **call_env},
                     cwd=cwd,
-                    with_stdin=with_stdin,
                     cpu_time_s=cpu_time_s,
-                    sys_path=self._settings["sys_path"],
-                    allow_inspection=self._allow_inspection,
+                    become_guest=self._become_guest,
                 )
             else:
                 pid, *pipes = spawn(
                     request["argv"],
                     env=env,
                     cwd=cwd,
-                    with_stdin=with_stdin,
+                    with_stdin=request["stdin"],
                     cpu_time_s=cpu_time_s,
                 )
         except BlockingIOError:
             raise RequestError(
                 "no_resources", "cannot start another process: the limit resources.pids is reached"
             ) from None
-        process = Process(self._loop, pid, {"argv": request["argv"], "cwd": cwd, "env": env})
-        process.config["tag"] = request.get("tag")
+        config = {"argv": request["argv"], "cwd": cwd, "env": env, "tag": request.get("tag")}
+        process = Process(self._loop, pid, config)
         self._processes[pid] = process
         process.subscribe(connection)
         process.attach_pipes(*pipes)
         process.set_deadline(request.get("timeout_s"))
+        if status_fd >= 0:
+            process.watch_status(status_fd, lambda: self._processes.pop(pid, None))
 
     def _process(self, request: Message) -> Process:
         process = self._processes.get(request["pid"])
@@ -224,18 +209,18 @@ class Agent:
             raise RequestError("not_found", f"there is no process with pid {request['pid']}")
         return process
 
-    def _connect(self, connection: Connection, request: Message) -> None:
+    def _do_connect(self, connection: Connection, request: Message) -> None:
         self._process(request).subscribe(connection)
 
-    def _list_processes(self, connection: Connection, request: Message) -> None:
+    def _do_list_processes(self, connection: Connection, request: Message) -> None:
         listed = [{"pid": pid, **process.config} for pid, process in self._processes.items()]
         connection.finish({"processes": listed})
 
-    def _kill(self, connection: Connection, request: Message) -> None:
+    def _do_kill(self, connection: Connection, request: Message) -> None:
         self._process(request).kill()
         connection.finish({"ok": True})
 
-    def _write_stdin(self, connection: Connection, request: Message) -> None:
+    def _do_write_stdin(self, connection: Connection, request: Message) -> None:
         process = self._process(request)
         if not process.stdin_open:
             raise RequestError(
@@ -266,7 +251,7 @@ class Agent:
 
         connection.on_frame = on_frame
 
-    def _close_stdin(self, connection: Connection, request: Message) -> None:
+    def _do_close_stdin(self, connection: Connection, request: Message) -> None:
         self._process(request).close_stdin()
         connection.finish({"ok": True})
 
@@ -275,17 +260,17 @@ class Agent:
     def _path(self, path: str) -> str:
         return resolve_path(path, self._home)
 
-    def _stat(self, connection: Connection, request: Message) -> None:
+    def _do_stat(self, connection: Connection, request: Message) -> None:
         connection.finish({"entry": files.describe(self._path(request["path"]))})
 
-    def _make_dir(self, connection: Connection, request: Message) -> None:
+    def _do_make_dir(self, connection: Connection, request: Message) -> None:
         connection.finish({"created": files.make_directory(self._path(request["path"]))})
 
-    def _rename(self, connection: Connection, request: Message) -> None:
+    def _do_rename(self, connection: Connection, request: Message) -> None:
         old_path, new_path = self._path(request["old_path"]), self._path(request["new_path"])
         connection.finish({"entry": files.rename(old_path, new_path)})
 
-    def _open_read(self, connection: Connection, request: Message) -> None:
+    def _do_open_read(self, connection: Connection, request: Message) -> None:
         path = self._path(request["path"])
         fd = files.open_to_read(path)
         try:
@@ -304,7 +289,7 @@ class Agent:
             sent += len(chunk)
         connection.finish({"ok": True})
 
-    def _open_write(self, connection: Connection, request: Message) -> None:
+    def _do_open_write(self, connection: Connection, request: Message) -> None:
         path = self._path(request["path"])
         fd = files.open_to_write(path)
         try:
@@ -312,7 +297,7 @@ class Agent:
         finally:
             os.close(fd)
 
-    def _list_dir(self, connection: Connection, request: Message) -> None:
+    def _do_list_dir(self, connection: Connection, request: Message) -> None:
         path, depth = self._path(request["path"]), int(request["depth"])
 
         def listing() -> Iterator[Message]:
@@ -323,7 +308,7 @@ class Agent:
 
         _in_worker(connection, listing)
 
-    def _remove(self, connection: Connection, request: Message) -> None:
+    def _do_remove(self, connection: Connection, request: Message) -> None:
         path = self._path(request["path"])
 
         def removal() -> Iterator[Message]:

@@ -117,7 +117,7 @@ def remove(path: str) -> None:
 
 def rename(old_path: str, new_path: str) -> dict[str, Any]:
     os.lstat(old_path)
-    os.makedirs(os.path.dirname(new_path), exist_ok=True)
+    make_directory(os.path.dirname(new_path))
     try:
         os.rename(old_path, new_path)
     except OSError as error:
@@ -145,7 +145,7 @@ def open_to_write(path: str) -> int:
 
     Not emptied: the host does that once it knows that the new content fits.
     """
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    make_directory(os.path.dirname(path))
     flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     return _regular(os.open(path, flags, 0o644), path)
 

@@ -47,6 +47,23 @@ class Process:
             self._outputs[fd] = kind
             self._watch_output(fd)
 
+    def watch_status(self, fd: int, ended: Callable[[], object]) -> None:
+        """Take the exit code that a program of ours writes to `fd` as its end.
+
+        Nothing on it before it closes means that the program ended in another way: then the
+        kernel's word is waited for. See `exited`.
+        """
+
+        def ready(_events: int) -> None:
+            self._loop.unwatch(fd)
+            code = os.read(fd, 1)
+            os.close(fd)
+            if code and not self.ended:
+                ended()
+                self.exited(code[0] << 8)
+
+        self._loop.watch(fd, READ, ready)
+
     def set_deadline(self, timeout_s: float | None) -> None:
         if timeout_s:
             self._deadline = self._loop.call_later(timeout_s, self._expire)

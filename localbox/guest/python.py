@@ -1,7 +1,9 @@
 """Runs Python source in a process forked from the agent: the interpreter is already there.
 
 The process is like a new `python -c`: its own session, descriptors, environment and `__main__`.
-What it shares with the agent is memory that was read before any guest code ran.
+What it shares with the agent is memory that was read before any guest code ran. The zygote has
+set `os.environ`, `sys.path` and the standard streams as they shall be, for each page that is left
+as it was need not be copied.
 """
 
 from __future__ import annotations
@@ -9,74 +11,84 @@ from __future__ import annotations
 import atexit
 import builtins
 import contextlib
-import gc
 import os
 import resource
 import signal
 import sys
 import types
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from localbox.guest.processes import Pipes
 
+_STATUS_FD = 3
+
 
 def spawn_python(
-    code: str,
+    request: dict[str, Any],
     *,
-    filename: str,
-    argv: list[str],
-    env: dict[str, str],
+    extra_env: dict[str, str],
     cwd: str,
-    with_stdin: bool,
     cpu_time_s: int | None,
-    sys_path: list[str],
-    allow_inspection: Callable[[], None],
-) -> tuple[int, int, int, int]:
-    """Fork and run `code`: (pid, stdin, stdout, stderr), the descriptors ours to close."""
-    with Pipes(with_stdin) as pipes:
-        pid = os.fork()
-        if pid == 0:
-            _run_child(
-                code, filename, argv, env, cwd, cpu_time_s, sys_path, allow_inspection, pipes.theirs
-            )
-        return pid, *pipes.keep()
+    become_guest: Callable[[int], None],
+) -> tuple[int, int, int, int, int]:
+    """Fork and run `request["code"]`.
+
+    Args:
+        extra_env: variables over those of `os.environ`.
+        become_guest: see Agent.
+
+    Returns:
+        pid, stdin, stdout, stderr, and a pipe on which the exit code is written, one byte, when
+        the program has ended. The process itself lives a little longer: the kernel takes most of
+        a millisecond to take a forked interpreter's memory apart. The descriptors are ours.
+    """
+    status_reader, status_writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        with Pipes(request["stdin"]) as pipes:
+            pid = os.fork()
+            if pid == 0:
+                fds = [*pipes.theirs, status_writer]
+                _run_child(request, fds, extra_env, cwd, cpu_time_s, become_guest)
+            return pid, *pipes.keep(), status_reader
+    except BaseException:
+        os.close(status_reader)
+        raise
+    finally:
+        os.close(status_writer)
 
 
 def _run_child(
-    code: str,
-    filename: str,
-    argv: list[str],
-    env: dict[str, str],
+    request: dict[str, Any],
+    fds: list[int],
+    extra_env: dict[str, str],
     cwd: str,
     cpu_time_s: int | None,
-    sys_path: list[str],
-    allow_inspection: Callable[[], None],
-    stdio: list[int],
+    become_guest: Callable[[int], None],
 ) -> NoReturn:
     exit_code = 70  # EX_SOFTWARE, should anything below fail before the code runs
     try:
         os.setsid()
-        for target, fd in enumerate(stdio):
-            os.dup2(fd, target)
-        # Descriptors of the agent: its epoll, the host's sockets, other commands' pipes. The
-        # Python objects that own them are never collected, for this function never returns.
-        os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        # The agent is closed to /proc/PID readers; this process is the guest's own, and programs
-        # read their own /proc/self/fd.
-        allow_inspection()
+        # The status pipe first, while no number below 4 is in its way or another's.
+        fds[3] = os.dup(fds[3])
+        for target, fd in enumerate(fds):
+            os.dup2(fd, target, inheritable=target != _STATUS_FD)
+        # All of the agent's other descriptors: its epoll, the host's sockets, other commands'
+        # pipes. The Python objects that own them are never collected: this never returns.
+        become_guest(_STATUS_FD + 1)
         _restore_signals()
-        os.environ.clear()
-        os.environ.update(env)
+        if extra_env:
+            os.environ.update(extra_env)
         os.chdir(cwd)
         if cpu_time_s is not None:
             resource.setrlimit(resource.RLIMIT_CPU, (cpu_time_s, cpu_time_s + 1))
-        exit_code = _execute(code, filename, argv, sys_path)
+        exit_code = _execute(request["code"], request["filename"], request["argv"])
     finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(BaseException):
+                stream.flush()
         with contextlib.suppress(BaseException):
-            sys.stdout.flush()
-        with contextlib.suppress(BaseException):
-            sys.stderr.flush()
+            os.write(_STATUS_FD, bytes([exit_code]))
         os._exit(exit_code)
 
 
@@ -86,17 +98,11 @@ def _restore_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _execute(code: str, filename: str, argv: list[str], sys_path: list[str]) -> int:
+def _execute(code: str, filename: str, argv: list[str]) -> int:
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
     sys.argv = argv
-    sys.path[:] = sys_path
-    sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
-    sys.stdout = _text_stream(1, "strict")
-    sys.stderr = _text_stream(2, "backslashreplace")
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc]
-    gc.enable()
     try:
         exec(compile(code, filename, "exec"), main.__dict__)
     except SystemExit as error:
@@ -109,12 +115,6 @@ def _execute(code: str, filename: str, argv: list[str], sys_path: list[str]) -> 
     finally:
         _run_exit_functions()
     return 0
-
-
-def _text_stream(fd: int, errors: str):  # type: ignore[no-untyped-def]
-    return open(  # noqa: SIM115
-        fd, "w", encoding="utf-8", errors=errors, closefd=False, buffering=1 if fd == 2 else -1
-    )
 
 
 def _run_exit_functions() -> None:

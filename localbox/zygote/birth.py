@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,13 +76,13 @@ class Nursery:
         plan["lowers"] = lowers
         settings = {
             "env": plan["env"],
+            "extra_env": {},
             "home": plan["home"],
             "user": plan["user"],
             "cpu_time_s": plan["cpu_time_s"],
-            "sys_path": plan["sys_path"],
         }
         self._templates[digest] = _Template(plan, mount_namespace_fd, program, settings)
-        self._current = digest
+        self._dress(digest)
 
     def clone(
         self,
@@ -105,7 +106,7 @@ class Nursery:
             # of mounts where the host's may have hundreds.
             with building(walls.MOUNT_NAMESPACE):
                 syscalls.setns(template.mount_namespace_fd, syscalls.CLONE_NEWNS)
-            self._current = digest
+            self._dress(digest)
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as done:
             slot = None
             if self._slots is not None:
@@ -128,7 +129,7 @@ class Nursery:
                 standing.append((walls.CGROUP, cgroup.description))
             settings = template.settings
             if env:
-                settings = {**settings, "env": {**settings["env"], **env}}
+                settings = {**settings, "env": {**settings["env"], **env}, "extra_env": env}
             birth = Birth(
                 fds=(rendezvous_fd, reply_fd, go_reader, self._pidfd, *lower_fds),
                 program=template.walls.program,
@@ -164,6 +165,17 @@ class Nursery:
             undo.pop_all()
             self._parking.leave()
             return sandbox
+
+    def _dress(self, digest: str) -> None:
+        """Look as Python programs in sandboxes of this plan shall, so that they need not change.
+
+        Nothing is imported here any more: everything was before the first template.
+        """
+        plan = self._templates[digest].plan
+        os.environ.clear()
+        os.environ.update(plan["env"])
+        sys.path[:] = plan["sys_path"]
+        self._current = digest
 
     def get_ready(self) -> None:
         """Prepare for another sandbox of the last kind, now that nobody waits."""

@@ -44,7 +44,7 @@ def run_sandbox(birth: Birth) -> NoReturn:
         except WallFailure as failure:
             reply.sendall(encode_message({"error": failure.to_message()}))
             os._exit(1)
-        agent = Agent(socket.socket(fileno=RENDEZVOUS_FD), birth.settings, _allow_inspection)
+        agent = Agent(socket.socket(fileno=RENDEZVOUS_FD), birth.settings, _become_guest)
         reply.sendall(birth.ready)
         reply.close()
         agent.run()
@@ -52,5 +52,8 @@ def run_sandbox(birth: Birth) -> NoReturn:
         os._exit(1)
 
 
-def _allow_inspection() -> None:
+def _become_guest(first_fd: int) -> None:
+    """What a process forked from the agent does before it is guest code's."""
+    syscalls.close_range(first_fd)
+    # The agent is closed to readers of /proc/PID; programs do read their own /proc/self/fd.
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
