@@ -2,10 +2,47 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+
+from localbox import Sandbox, WallError
+from localbox.engine import zygote_process
+from tests import leftovers
+
+# Directories whose tests make sandboxes.
+_WITH_SANDBOXES = {"client", "confinement"}
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The async client speaks asyncio; trio is not promised."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def _sandboxes_can_be_made() -> Iterator[None]:
+    """Start the zygote once, and skip where the kernel does not let it do its work."""
+    try:
+        Sandbox.create(timeout=60).kill()
+    except WallError as error:
+        # CI promises a machine on which everything can be tested.
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no sandbox can be made here: {error}")
+    yield
+    zygote_process.stop_zygotes()
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After the test, and after its other fixtures: nothing is left of its sandboxes."""
+    if not _WITH_SANDBOXES & set(Path(request.path).parts):
+        yield
+        return
+    request.getfixturevalue("_sandboxes_can_be_made")
+    before = leftovers.holdings()
+    yield
+    leftovers.check_nothing_new(before)

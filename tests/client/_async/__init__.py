@@ -1,0 +1,1 @@
+"""Tests of the client, written once: `_sync` is generated from this."""
