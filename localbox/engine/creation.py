@@ -131,7 +131,8 @@ def resolve_policy(profile: str | os.PathLike[str] | Policy | None) -> Policy:
 def prepare(policy: Policy) -> tuple[ZygoteProcess, str, dict[str, Any]]:
     """The zygote for a policy, running, and the digest of the plan to ask it for."""
     digest, plan = make_plan(policy)
-    return get_zygote(policy.process.preload), digest, plan
+    host_network = policy.network.mode == "host"
+    return get_zygote(policy.process.preload, host_network=host_network), digest, plan
 
 
 def rendezvous_pair() -> tuple[socket.socket, socket.socket]:

@@ -104,22 +104,25 @@ class ZygoteProcess:
             raise to_exception(message["error"])
 
 
-_zygotes: dict[tuple[str, ...], ZygoteProcess] = {}
+# By preload set, and by whether its sandboxes share the host's network: to leave that network is
+# all an ordinary user may do.
+_zygotes: dict[tuple[tuple[str, ...], bool], ZygoteProcess] = {}
 _owner_pid = os.getpid()
 _lock = threading.Lock()
 
 
-def get_zygote(preload: tuple[str, ...]) -> ZygoteProcess:
-    """The zygote of this preload set, started if there is none alive."""
+def get_zygote(preload: tuple[str, ...], *, host_network: bool = False) -> ZygoteProcess:
+    """The zygote for this preload set and kind of network, started if there is none alive."""
     global _owner_pid
     with _lock:
         if _owner_pid != os.getpid():
             # A fork of the program that started them: they are its parent's and end with it.
             _zygotes.clear()
             _owner_pid = os.getpid()
-        zygote = _zygotes.get(preload)
+        key = (preload, host_network)
+        zygote = _zygotes.get(key)
         if zygote is None or not zygote.is_alive():
-            zygote = _zygotes[preload] = ZygoteProcess(preload)
+            zygote = _zygotes[key] = ZygoteProcess(preload)
         return zygote
 
 

@@ -19,6 +19,7 @@ from localbox.confinement.walls import building
 class Parking:
     def __init__(self) -> None:
         self.host_network_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._in_host_network = True
         self._ready_for: tuple[str, str] | None = None
 
     def leave(self) -> None:
@@ -37,10 +38,13 @@ class Parking:
             syscalls.unshare(syscalls.CLONE_NEWUTS)
             socket.sethostname(plan["hostname"])
         with building(walls.NETWORK_NAMESPACE):
-            if plan["network"] == "host":
-                syscalls.setns(self.host_network_fd, syscalls.CLONE_NEWNET)
-            else:
+            if plan["network"] != "host":
                 syscalls.unshare(syscalls.CLONE_NEWNET)
+                self._in_host_network = False
+            elif not self._in_host_network:
+                # An ordinary user has no way back; the engine gives such plans their own zygote.
+                syscalls.setns(self.host_network_fd, syscalls.CLONE_NEWNET)
+                self._in_host_network = True
             if plan["network"] == "loopback":
                 network.bring_loopback_up()
         self._ready_for = wanted
