@@ -82,6 +82,7 @@ def _run_child(
         os.chdir(cwd)
         if cpu_time_s is not None:
             resource.setrlimit(resource.RLIMIT_CPU, (cpu_time_s, cpu_time_s + 1))
+        _reseed_numpy()
         exit_code = _execute(request["code"], request["filename"], request["argv"])
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -90,6 +91,13 @@ def _run_child(
         with contextlib.suppress(BaseException):
             os.write(_STATUS_FD, bytes([exit_code]))
         os._exit(exit_code)
+
+
+def _reseed_numpy() -> None:
+    """A preloaded numpy would draw the same numbers in every program. `random` sees to itself."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
 
 
 def _restore_signals() -> None:
