@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -28,6 +29,7 @@ _PIDS = 48
 _PROBE_TIMEOUT_S = 30
 _NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 _GUEST_SHARE = "/mnt/localbox-doctor"
+_NO_FIX = "Nothing known; report it with this table."
 _BUG = "Report this: a wall that was built does not hold."
 
 
@@ -105,9 +107,11 @@ def _try(policy: Policy, names: tuple[str, ...], facts: dict[str, Any]) -> list[
         with Sandbox.create(profile=policy) as sandbox:
             return [_probe(sandbox, name, facts) for name in names]
     except WallError as error:
-        culprit = Finding(error.wall, False, error.reason, error.fix)
+        # Many a fix ends by sending its reader here.
+        fix = re.sub(r';? ?see "localbox doctor"\.$', ".", error.fix, flags=re.IGNORECASE)
+        culprit = Finding(error.wall, False, error.reason, fix if len(fix) > 1 else _NO_FIX)
     except SandboxException as error:
-        culprit = Finding("sandbox", False, str(error), "See the message; else report it.")
+        culprit = Finding("sandbox", False, str(error), _NO_FIX)
     # What keeps the others from being tried need not be one of them.
     listed = names if culprit.name in names else (culprit.name, *names)
     waiting = f"not tried: {culprit.name} cannot be made"

@@ -30,9 +30,9 @@ def print_table(report: Report) -> None:
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("wall", no_wrap=True)
     table.add_column("stands")
-    table.add_column("how it was shown", ratio=1)
+    table.add_column("how it was shown", ratio=1, overflow="fold")
     if any(finding.fix for finding in (*report.mandatory, *report.optional, *report.checks)):
-        table.add_column("fix", ratio=1)
+        table.add_column("fix", ratio=1, overflow="fold")
     for findings in (report.mandatory, report.optional, report.checks):
         for finding in findings:
             word, style = _STANDS[finding.holds]

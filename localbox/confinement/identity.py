@@ -15,6 +15,7 @@ import socket
 from dataclasses import dataclass
 
 from localbox.confinement import syscalls
+from localbox.confinement.host_proc import open_proc, write_proc
 
 GUEST_UID = 1000
 GUEST_GID = 1000
@@ -103,9 +104,9 @@ def write_id_maps(pid: int, slot: UidSlot | None) -> None:
         uid_map, gid_map = f"{GUEST_UID} 0 1\n", f"{GUEST_GID} 0 1\n"
     else:
         uid_map = gid_map = f"0 {slot.base} {_IDS_PER_SLOT}\n"
-    _write(f"/proc/{pid}/setgroups", "deny")
-    _write(f"/proc/{pid}/gid_map", gid_map)
-    _write(f"/proc/{pid}/uid_map", uid_map)
+    write_proc(f"{pid}/setgroups", "deny")
+    write_proc(f"{pid}/gid_map", gid_map)
+    write_proc(f"{pid}/uid_map", uid_map)
 
 
 def enter_own_user_namespace() -> None:
@@ -115,9 +116,17 @@ def enter_own_user_namespace() -> None:
     """
     uid, gid = os.geteuid(), os.getegid()
     syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
-    _write("/proc/self/setgroups", "deny")
-    _write("/proc/self/gid_map", f"0 {gid} 1\n")
-    _write("/proc/self/uid_map", f"0 {uid} 1\n")
+    for name, content in (
+        ("setgroups", "deny"),
+        ("gid_map", f"0 {gid} 1\n"),
+        ("uid_map", f"0 {uid} 1\n"),
+    ):
+        try:
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                file.write(content)
+        except OSError as error:
+            number = error.errno or 0
+            raise OSError(number, f"cannot write {name}: {os.strerror(number)}") from None
 
 
 def _make_user_namespace(id_map: str) -> int:
@@ -129,10 +138,10 @@ def _make_user_namespace(id_map: str) -> int:
             os.read(ready, 1)
         os._exit(0)
     try:
-        _write(f"/proc/{pid}/setgroups", "deny")
-        _write(f"/proc/{pid}/gid_map", id_map)
-        _write(f"/proc/{pid}/uid_map", id_map)
-        return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        write_proc(f"{pid}/setgroups", "deny")
+        write_proc(f"{pid}/gid_map", id_map)
+        write_proc(f"{pid}/uid_map", id_map)
+        return open_proc(f"{pid}/ns/user")
     finally:
         os.close(ready)
         os.close(done)
@@ -140,12 +149,3 @@ def _make_user_namespace(id_map: str) -> int:
         os.waitpid(pid, 0)
         os.close(pidfd)
 
-
-def _write(path: str, content: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, content.encode("ascii"))
-    except OSError as error:
-        raise OSError(error.errno, f"cannot write {path}: {os.strerror(error.errno or 0)}") from None
-    finally:
-        os.close(fd)

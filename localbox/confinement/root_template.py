@@ -1,9 +1,9 @@
 """Builds, once per policy, the mount namespace that sandboxes of that policy are cloned from.
 
-The namespace is slim: a root that holds nothing but empty directories, the host's /proc (the
-kernel lets a user namespace mount a fresh /proc only where a complete one is already visible),
-and under ROOT the tree a sandbox will see, every part of it read-only. A sandbox's own mounts are
-put over it by sandbox_root.py. The host's tree is not in it at all.
+Its root is what a sandbox will see, every part of it read-only; sandbox_root.py puts a sandbox's
+own mounts over that. The host's tree is not in the namespace at all: it was let go of here, so
+there is nothing for a sandbox to let go of. That matters for speed too, for unmounting waits for
+every processor to take note.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from typing import Any
 
 from localbox.confinement import syscalls
 
-# Directories of the slim namespace; a sandbox leaves them behind when it pivots into ROOT.
-ROOT = "/root"
-STAGE = "/stage"
-LOWER = "/lower"
-LATE = "/late"
-PIVOT = "/pivot"
-EMPTY = "/empty"
+# Where a sandbox's mounts are prepared; covered before its first guest instruction.
+WORKSHOP = "/.localbox"
+STAGE = WORKSHOP + "/stage"
+LOWER = WORKSHOP + "/lower"
+LATE = WORKSHOP + "/late"
+EMPTY = WORKSHOP + "/empty"
 
 _READ_ONLY = (
     syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
@@ -36,6 +35,8 @@ _DEV_LINKS = {
 # Somewhere to mount the new root before it becomes the root; covered only in this namespace, and
 # only after every source was opened.
 _SCAFFOLD = "/tmp"
+# Of a small file in /etc; all of them together must fit into the root.
+_LARGEST_COPY = 1024 * 1024
 
 
 def build_template(plan: dict[str, Any]) -> None:
@@ -43,47 +44,76 @@ def build_template(plan: dict[str, Any]) -> None:
 
     Args:
         plan: the sandbox plan; of its `template` the `binds` (source, target, file, writable, late),
-            `symlinks`, `directories`, `files`, `hidden`.
+            `symlinks`, `directories`, `files`, `copies`, `hidden`.
 
     Raises:
         OSError: a source is missing or a mount was refused; the message names it.
     """
     syscalls.unshare(syscalls.CLONE_NEWNS)
-    template = plan["template"]
+    # Of no concern to anybody else: sandboxes set their own.
+    before = os.umask(0o022)
+    try:
+        _build(plan, plan["template"])
+    finally:
+        os.umask(before)
+
+
+def _build(plan: dict[str, Any], template: dict[str, Any]) -> None:
     with contextlib.ExitStack() as stack:
 
         def hold(fd: int) -> int:
             stack.callback(os.close, fd)
             return fd
 
+        copies = [(path, _read(source)) for source, path in template["copies"]]
         binds = [(bind, hold(_open_source(bind))) for bind in template["binds"]]
         devices = [(name, hold(_open_device(name))) for name in _DEVICES]
-        proc_fd = hold(_open_proc())
 
-        syscalls.mount("localbox", _SCAFFOLD, "tmpfs", syscalls.MS_NODEV, "mode=0755,size=4m")
+        syscalls.mount("localbox", _SCAFFOLD, "tmpfs", syscalls.MS_NODEV, "mode=0755,size=16m")
         os.chdir(_SCAFFOLD)
-        for name in (ROOT, STAGE, LOWER, LATE, PIVOT, EMPTY, "/proc"):
-            os.mkdir(name[1:], 0o755)
+        for path in (STAGE, LOWER, LATE, EMPTY):
+            os.makedirs(path[1:])
         for number in range(len(plan["overlays"])):
             os.mkdir(f"{LOWER[1:]}/{number}")
-        # A mount of its own, so that a sandbox can pivot into a copy of it.
-        syscalls.mount("root", "root", "tmpfs", syscalls.MS_NODEV, "mode=0755,size=16m")
-        syscalls.move_mount(proc_fd, "proc")
-        _make_skeleton("root", template)
+        _make_skeleton(template)
+        for path, content in copies:
+            _write(path[1:], content, 0o644)
+        _mount_empty_proc()
         for name, fd in devices:
-            _touch(f"root/dev/{name}")
-            syscalls.move_mount(fd, f"root/dev/{name}")
+            _touch(f"dev/{name}")
+            syscalls.move_mount(fd, f"dev/{name}")
         for bind, fd in binds:
-            target = LATE[1:] + f"/{bind['late']}" if bind["late"] is not None else _below_root(bind)
-            _make_mount_point(target, bind["file"])
-            syscalls.move_mount(fd, target)
+            target = f"{LATE}/{bind['late']}" if bind["late"] is not None else bind["target"]
+            _make_mount_point(target[1:], bind["file"])
+            syscalls.move_mount(fd, target[1:])
         for path in template["hidden"]:
-            _hide("root" + path)
+            _hide(path[1:])
         # Not recursive: the writable binds keep their flag.
-        syscalls.mount_setattr("root", attr_set=_READ_ONLY, recursive=False)
+        syscalls.mount_setattr(".", attr_set=_READ_ONLY, recursive=False)
         syscalls.pivot_root(".", ".")
     syscalls.umount2(".", syscalls.MNT_DETACH)
     os.chdir("/")
+
+
+def _mount_empty_proc() -> None:
+    """A /proc without processes.
+
+    The kernel lets a user namespace mount its own /proc only where a complete one is visible
+    already. Any will do, so it is that of a pid namespace whose one process ends right here.
+    """
+    pid, pidfd = syscalls.clone3(syscalls.CLONE_NEWPID)
+    if pid == 0:
+        try:
+            flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+            syscalls.mount("proc", "proc", "proc", flags)
+            os._exit(0)
+        except OSError as error:
+            os._exit(error.errno or 1)
+    os.close(pidfd)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        number = os.waitstatus_to_exitcode(status)
+        raise OSError(number, f"mounting /proc of a new pid namespace: {os.strerror(number)}")
 
 
 def _open_source(bind: dict[str, Any]) -> int:
@@ -114,16 +144,8 @@ def _open_device(name: str) -> int:
     return fd
 
 
-def _open_proc() -> int:
-    fd = syscalls.open_tree("/proc")
-    # Were it read-only here, the flag would be locked in the sandbox's namespace and the kernel
-    # would then refuse a fresh /proc that can be written to, even for the moment it takes to set
-    # the limits of the new user namespace.
-    syscalls.mount_setattr(fd, attr_clear=syscalls.MOUNT_ATTR_RDONLY, recursive=False)
-    return fd
-
-
-def _make_skeleton(root: str, template: dict[str, Any]) -> None:
+def _make_skeleton(template: dict[str, Any]) -> None:
+    """Directories, small files and links; all paths are the sandbox's, so relative to here."""
     for path, mode in [
         ("/dev", 0o755),
         ("/dev/pts", 0o755),
@@ -132,22 +154,27 @@ def _make_skeleton(root: str, template: dict[str, Any]) -> None:
         ("/tmp", 0o1777),
         *template["directories"],
     ]:
-        os.makedirs(root + path, 0o755, exist_ok=True)
-        os.chmod(root + path, mode)
+        os.makedirs(path[1:], 0o755, exist_ok=True)
+        os.chmod(path[1:], mode)
     for name, target in _DEV_LINKS.items():
-        os.symlink(target, f"{root}/dev/{name}")
+        os.symlink(target, f"dev/{name}")
     for path, content, mode in template["files"]:
-        os.makedirs(os.path.dirname(root + path), 0o755, exist_ok=True)
-        with open(root + path, "w", encoding="utf-8") as file:
-            file.write(content)
-        os.chmod(root + path, mode)
+        _write(path[1:], content.encode("utf-8"), mode)
     for path, target in template["symlinks"]:
-        os.makedirs(os.path.dirname(root + path), 0o755, exist_ok=True)
-        os.symlink(target, root + path)
+        os.makedirs(os.path.dirname(path[1:]) or ".", 0o755, exist_ok=True)
+        os.symlink(target, path[1:])
 
 
-def _below_root(bind: dict[str, Any]) -> str:
-    return "root" + str(bind["target"])
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(_LARGEST_COPY)
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(content)
+    os.chmod(path, mode)
 
 
 def _touch(path: str) -> None:
@@ -171,4 +198,4 @@ def _hide(path: str) -> None:
     if os.path.isdir(path):
         syscalls.mount("hidden", path, "tmpfs", syscalls.MS_RDONLY | syscalls.MS_NODEV, "size=4k")
     else:
-        syscalls.mount("root/dev/null", path, None, syscalls.MS_BIND)
+        syscalls.mount("dev/null", path, None, syscalls.MS_BIND)

@@ -13,14 +13,14 @@ from typing import Any
 
 from localbox.confinement import syscalls
 from localbox.confinement.program import Program
-from localbox.confinement.root_template import EMPTY, LATE, LOWER, PIVOT, ROOT, STAGE
+from localbox.confinement.root_template import EMPTY, LATE, LOWER, STAGE, WORKSHOP
 
 _NO_SUID_DEV = syscalls.MS_NOSUID | syscalls.MS_NODEV
 _PROC_FLAGS = _NO_SUID_DEV | syscalls.MS_NOEXEC
 
 
 def enter_root(program: Program, plan: dict[str, Any], lower_fds: list[int]) -> None:
-    """Mount what belongs to this sandbox, make it the root and let go of everything else.
+    """Mount what belongs to this sandbox, over what the template shows.
 
     Call in the template's namespace, where it is seen which paths there are to mask.
 
@@ -36,7 +36,7 @@ def enter_root(program: Program, plan: dict[str, Any], lower_fds: list[int]) -> 
     _mount_overlays(program, plan["overlays"], lower_fds)
     program.mount(
         "devpts",
-        ROOT + "/dev/pts",
+        "/dev/pts",
         "devpts",
         syscalls.MS_NOSUID | syscalls.MS_NOEXEC,
         "newinstance,ptmxmode=0666,mode=0620",
@@ -44,23 +44,24 @@ def enter_root(program: Program, plan: dict[str, Any], lower_fds: list[int]) -> 
     made = {path for path, _mode in plan["writable"]}
     for bind in plan["late_binds"]:
         _mount_late(program, bind, made)
-    _pivot(program)
+    # What is left of the making: the tmpfs by its other name, above all the overlays' upper
+    # directories, which must not be changed behind the overlays' backs.
+    program.mount(EMPTY, WORKSHOP, None, syscalls.MS_BIND)
 
 
 def _mount_proc(program: Program, masked: list[str]) -> None:
-    proc = ROOT + "/proc"
-    program.mount("proc", proc, "proc", _PROC_FLAGS)
+    program.mount("proc", "/proc", "proc", _PROC_FLAGS)
     # No user namespace below this one, so no fresh capabilities to try the kernel with; the
     # other kinds of namespace need a capability that nobody here will have.
-    program.write_file(proc + "/sys/user/max_user_namespaces", b"0")
+    program.write_file("/proc/sys/user/max_user_namespaces", b"0")
     for path in masked:
         if not _readable_by_others(path):
             continue
-        source = EMPTY if os.path.isdir(path) else ROOT + "/dev/null"
-        program.mount(source, ROOT + path, None, syscalls.MS_BIND)
+        source = EMPTY if os.path.isdir(path) else "/dev/null"
+        program.mount(source, path, None, syscalls.MS_BIND)
     # Read-only as a whole: with a writable one a guest can exempt itself from the host's
     # out-of-memory killer through oom_score_adj.
-    program.set_mount_attributes(proc, syscalls.MOUNT_ATTR_RDONLY)
+    program.set_mount_attributes("/proc", syscalls.MOUNT_ATTR_RDONLY)
 
 
 def _readable_by_others(path: str) -> bool:
@@ -81,13 +82,12 @@ def _mount_writable(program: Program, plan: dict[str, Any]) -> None:
     for number, (guest_path, mode) in enumerate(plan["writable"]):
         directory = f"{STAGE}/{number}"
         program.mkdir(directory, mode)
-        program.mount(directory, ROOT + guest_path, None, syscalls.MS_BIND)
+        program.mount(directory, guest_path, None, syscalls.MS_BIND)
 
 
 def _mount_overlays(program: Program, guest_paths: list[str], lower_fds: list[int]) -> None:
     for number, guest_path in enumerate(guest_paths):
-        target = ROOT + guest_path
-        lower = target
+        lower = guest_path
         if lower_fds:
             lower = f"{LOWER}/{number}"
             program.move_mount(lower_fds[number], lower)
@@ -97,7 +97,7 @@ def _mount_overlays(program: Program, guest_paths: list[str], lower_fds: list[in
         # userxattr: trusted.* attributes need a capability over the host. volatile: nothing of
         # this outlives the sandbox, so nothing need be synced.
         options = f"lowerdir={_escape(lower)},upperdir={upper},workdir={work},userxattr,volatile"
-        program.mount("overlay", target, "overlay", _NO_SUID_DEV, options)
+        program.mount("overlay", guest_path, "overlay", _NO_SUID_DEV, options)
 
 
 def _escape(path: str) -> str:
@@ -118,19 +118,9 @@ def _mount_late(program: Program, bind: dict[str, Any], made: set[str]) -> None:
         missing.append(directory)
         directory = os.path.dirname(directory)
     for path in reversed(missing):
-        program.mkdir(ROOT + path)
+        program.mkdir(path)
         made.add(path)
     if bind["file"]:
-        program.create_file(ROOT + target)
-    program.move_mount(program.open_tree(f"{LATE}/{bind['late']}"), ROOT + target)
+        program.create_file(target)
+    program.move_mount(program.open_tree(f"{LATE}/{bind['late']}"), target)
 
-
-def _pivot(program: Program) -> None:
-    # ROOT itself came with the namespace and is locked in it; a copy is ours to pivot into.
-    program.move_mount(program.open_tree(ROOT), PIVOT)
-    program.chdir(PIVOT)
-    program.pivot_root(".", ".")
-    # Stacked on the same directory, the old root is what "." names now: the slim namespace with
-    # the host's /proc, the staging directories and the template go in one step. pivot_root(2).
-    program.umount2(".", syscalls.MNT_DETACH)
-    program.chdir("/")

@@ -47,12 +47,16 @@ def base_template(hostname: str, host_network: bool) -> dict[str, Any]:
     """The parts of a plan's template that every sandbox has."""
     binds: list[dict[str, Any]] = []
     symlinks: list[tuple[str, str]] = []
+    copies: list[tuple[str, str]] = []
     for path in _SYSTEM + _ETC + (("/etc/resolv.conf",) if host_network else ()):
         if os.path.islink(path) and path in _SYSTEM:
             # /bin -> usr/bin and the like; a target that is not shown stays a dead link.
             symlinks.append((path, os.readlink(path)))
-        elif os.path.exists(path):
+        elif os.path.isdir(path):
             binds.append(bind(os.path.realpath(path), path))
+        elif os.path.isfile(path):
+            # A mount for each would have to be copied for every sandbox.
+            copies.append((os.path.realpath(path), path))
     files = [
         ("/etc/passwd", _PASSWD, 0o644),
         ("/etc/group", _GROUP, 0o644),
@@ -68,6 +72,7 @@ def base_template(hostname: str, host_network: bool) -> dict[str, Any]:
     directories += [("/var/tmp", 0o1777)]
     return {
         "binds": binds,
+        "copies": copies,
         "symlinks": [*symlinks, ("/var/run", "/run")],
         "files": files,
         "directories": directories,

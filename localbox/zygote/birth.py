@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from localbox.confinement import cgroups, identity, landlock, syscalls, walls
-from localbox.confinement.root_template import ROOT, build_template
+from localbox.confinement.root_template import build_template
+from localbox.confinement.host_proc import hold_host_proc, open_proc, read_proc
 from localbox.confinement.walls import WallFailure, building
 from localbox.protocol.frames import encode_message
 from localbox.zygote.live import LiveSandbox
@@ -38,7 +39,9 @@ class Nursery:
     def __init__(self, cgroup_roots: dict[str, int]) -> None:
         _keep_free(RESERVED_FDS)
         os.umask(0)
-        self._host_view_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        with building(walls.MOUNT_NAMESPACE):
+            hold_host_proc()
+        self._host_view_fd = open_proc("self/ns/mnt")
         self._templates: dict[str, _Template] = {}
         self._current: str | None = None
         self._is_root = _owns_host_root()
@@ -65,7 +68,7 @@ class Nursery:
             syscalls.setns(self._host_view_fd, syscalls.CLONE_NEWNS)
             self._current = None
             build_template(plan)
-            mount_namespace_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            mount_namespace_fd = open_proc("self/ns/mnt")
             lowers = len(plan["overlays"]) if self._can_shift(plan) else 0
             program = plan_walls(
                 plan,
@@ -225,7 +228,7 @@ def _shift_lowers(
     """Detached copies of directories of the template, id-mapped for `slot`; `stack` closes them."""
     fds: list[int] = []
     for guest_path in guest_paths:
-        fd = syscalls.open_tree(ROOT + guest_path, recursive=False)
+        fd = syscalls.open_tree(guest_path, recursive=False)
         stack.callback(os.close, fd)
         syscalls.mount_setattr(
             fd, attr_set=syscalls.MOUNT_ATTR_IDMAP, userns_fd=slot.id_shift(), recursive=False
@@ -244,6 +247,5 @@ def _keep_free(count: int) -> None:
 
 def _owns_host_root() -> bool:
     """Whether uid 0 here is the machine's, and not the ordinary user of our own namespace."""
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        first = file.readline().split()
+    first = read_proc("self/uid_map").split()
     return int(first[2]) > 1

@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import Iterable
 
+from localbox.confinement.host_proc import open_proc, read_proc
 from localbox.zygote.live import LiveSandbox
 
 _INTERVAL_S = 0.1
@@ -57,34 +58,32 @@ def _descendants(root_pid: int) -> list[int]:
     pending = [root_pid]
     while pending:
         pid = pending.pop()
-        try:
-            tasks = [str(pid)] if pid == root_pid else os.listdir(f"/proc/{pid}/task")
-        except OSError:
-            continue
+        tasks = [str(pid)] if pid == root_pid else _tasks(pid)
         for task in tasks:
-            children = _read(f"/proc/{pid}/task/{task}/children").split()
+            children = read_proc(f"{pid}/task/{task}/children").split()
             pending += map(int, children)
             found += map(int, children)
     return found
 
 
+def _tasks(pid: int) -> list[str]:
+    try:
+        fd = open_proc(f"{pid}/task", os.O_DIRECTORY)
+    except OSError:
+        return []
+    try:
+        return os.listdir(fd)
+    except OSError:
+        return []
+    finally:
+        os.close(fd)
+
+
 def _anonymous_bytes(pid: int) -> int:
     """Private and shared anonymous memory; pages of files are the host's cache."""
     total = 0
-    for line in _read(f"/proc/{pid}/status").splitlines():
+    for line in read_proc(f"{pid}/status").splitlines():
         if line.startswith(("RssAnon:", "RssShmem:")):
             total += int(line.split()[1]) * 1024
     return total
 
-
-def _read(path: str) -> str:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return os.read(fd, 65536).decode("ascii", "replace")
-    except OSError:
-        return ""
-    finally:
-        os.close(fd)

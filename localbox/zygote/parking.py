@@ -8,17 +8,17 @@ capability a guest could ever hold inside its own counts there.
 
 from __future__ import annotations
 
-import os
 import socket
 from typing import Any
 
 from localbox.confinement import network, syscalls, walls
+from localbox.confinement.host_proc import open_proc
 from localbox.confinement.walls import building
 
 
 class Parking:
     def __init__(self) -> None:
-        self.host_network_fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self.host_network_fd = open_proc("self/ns/net")
         self._in_host_network = True
         self._ready_for: tuple[str, str] | None = None
 
