@@ -28,6 +28,7 @@ _DISK_BYTES = 16 << 20
 _PIDS = 48
 _PROBE_TIMEOUT_S = 30
 _NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+_LIMITS = ("disk-limit", "python-overlay")
 _GUEST_SHARE = "/mnt/localbox-doctor"
 _NO_FIX = "Nothing known; report it with this table."
 _BUG = "Report this: a wall that was built does not hold."
@@ -39,10 +40,9 @@ def examine() -> Report:
         # Without the optional walls, so that the others show what they do alone.
         alone = _policy(facts, None)
         mandatory = _try(alone, MANDATORY_WALLS, facts)
-        optional: list[Finding] = []
-        for wall in OPTIONAL_WALLS:
-            optional += _try(_policy(facts, wall), (wall,), facts)
-        inside = _try(alone, ("disk-limit", "python-overlay"), facts)
+        # What keeps these from being tried is in the list above.
+        optional = [_try(_policy(facts, wall), (wall,), facts)[-1] for wall in OPTIONAL_WALLS]
+        inside = _try(alone, _LIMITS, facts)[-len(_LIMITS) :]
     return Report(
         machine={
             "localbox": localbox.__version__,
@@ -103,6 +103,7 @@ def _policy(facts: dict[str, Any], wall: str | None) -> Policy:
 
 
 def _try(policy: Policy, names: tuple[str, ...], facts: dict[str, Any]) -> list[Finding]:
+    """A finding for each name, in that order; before them what else was missing, if anything."""
     try:
         with Sandbox.create(profile=policy) as sandbox:
             return [_probe(sandbox, name, facts) for name in names]
@@ -114,7 +115,7 @@ def _try(policy: Policy, names: tuple[str, ...], facts: dict[str, Any]) -> list[
         culprit = Finding("sandbox", False, str(error), _NO_FIX)
     # What keeps the others from being tried need not be one of them.
     listed = names if culprit.name in names else (culprit.name, *names)
-    waiting = f"not tried: {culprit.name} cannot be made"
+    waiting = f"not tried without {culprit.name}"
     return [culprit if name == culprit.name else Finding(name, None, waiting) for name in listed]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 
 from localbox.cli import doctor, outside, probes
 from localbox.policy import MANDATORY_WALLS, OPTIONAL_WALLS
-from tests.cli.command import environment, localbox
+from tests.cli.command import ROOT, environment, localbox
 
 # These two write outside a home directory; the first would do so on this machine as root.
 _CHANGE_THE_MACHINE = ("private-root", "python-overlay")
@@ -83,6 +84,23 @@ def test_a_wall_that_cannot_be_built_is_named_with_its_fix(tmp_path):
     assert table.returncode == 1
     assert b"pip install pyseccomp" in b" ".join(table.stdout.split())
     assert b"Traceback" not in table.stderr
+
+
+def test_where_there_are_no_user_namespaces_it_says_how_to_allow_them(open_directory):
+    # Such a place is at hand: inside a sandbox there are none to be had.
+    for name in ("localbox", "profiles"):
+        shutil.copytree(ROOT / name, open_directory / name)
+    subprocess.run(["chmod", "-R", "a+rX", str(open_directory)], check=True)
+    words = ("--ro", f"{open_directory}:/mnt/copy", "--env", "PYTHONPATH=/mnt/copy")
+    result = localbox("run", *words, "--", "python", "-m", "localbox.cli", "doctor", "--json")
+    found = json.loads(result.stdout)
+    assert (result.returncode, found["ok"], result.stderr) == (1, False, b"")
+    first, *others = found["walls"]
+    assert (first["name"], first["stands"]) == ("user-namespace", False)
+    assert "EPERM" in first["shown"]
+    assert "sysctl" in first["fix"]
+    assert [wall["stands"] for wall in others] == [None] * len(others)
+    assert len(others) + 1 == len(MANDATORY_WALLS) + len(OPTIONAL_WALLS)
 
 
 @pytest.mark.parametrize("name", sorted(set(probes.PROBES) - set(_CHANGE_THE_MACHINE)))
