@@ -10,7 +10,6 @@ from pathlib import Path
 from benchmarks.context import Context
 from benchmarks.report import Section, compare
 from benchmarks.timing import Subject, interleave, timed
-from localbox import Sandbox
 
 _TMPFS = "/dev/shm"
 
@@ -35,7 +34,7 @@ def sections(context: Context) -> Iterator[Section]:
     title = f"{size / 1e6:g} MB"
     goals = {on_tmpfs: "1.10x"}
     try:
-        with Sandbox.create() as sandbox:
+        with context.create() as sandbox:
             writes: dict[str, Subject] = {
                 "files.write": _onto_nothing(
                     lambda: sandbox.files.write("data", data),

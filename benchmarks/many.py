@@ -14,7 +14,6 @@ from benchmarks.context import Context
 from benchmarks.peers import ENVIRONMENT
 from benchmarks.report import Row, Section, compare
 from benchmarks.timing import Subject, interleave
-from localbox import Sandbox
 
 
 def sections(context: Context) -> Iterator[Section]:
@@ -27,7 +26,7 @@ def _throughput(context: Context) -> Section:
     count = context.size(60, 2) * cores
 
     def one_sandbox() -> None:
-        with Sandbox.create() as sandbox:
+        with context.create() as sandbox:
             sandbox.commands.run_python("print(1)")
 
     bare = "python -c 'print(1)'"
@@ -60,7 +59,7 @@ def _idle_memory(context: Context) -> Section:
     title = "Memory of one that idles (PSS)"
     count = context.size(20, 2)
     with ExitStack() as stack:
-        sandboxes = [stack.enter_context(Sandbox.create()) for _ in range(count)]
+        sandboxes = [stack.enter_context(context.create()) for _ in range(count)]
         zygote = sandboxes[0]._record.zygote.pid
         # The benchmark looks behind the interface here: nothing public says an agent's pid.
         agents = [

@@ -85,6 +85,21 @@ def as_text(section: Section) -> Iterator[str]:
         yield f"  ({section.note})"
 
 
+def as_markdown(section: Section) -> Iterator[str]:
+    """For docs/benchmarks.md: ratios and goals, with the unit once."""
+    shown = _UNITS[section.unit]
+    yield ""
+    yield f"| {section.title} | p50, {section.unit} | p95 | localbox/it | goal |"
+    yield "|---|--:|--:|--:|--:|"
+    for row in section.rows:
+        if row.missing:
+            yield f"| {row.name} | not measured: {row.missing} | | | |"
+            continue
+        middle, high = (_number(shown(f(row.samples))) for f in (p50, p95))
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}x"
+        yield f"| {row.name} | {middle} | {high} | {ratio} | {row.goal} |"
+
+
 def as_json(section: Section) -> dict[str, Any]:
     shown = _UNITS[section.unit]
     return {

@@ -29,7 +29,7 @@ for _ in range({count}):
 
 
 def sections(context: Context) -> Iterator[Section]:
-    with Sandbox.create() as sandbox:
+    with context.create() as sandbox:
         yield _commands(context, sandbox)
         count = context.size(2_000_000, 1000)
         yield _inside_and_outside(

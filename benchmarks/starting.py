@@ -31,7 +31,7 @@ def sections(context: Context) -> Iterator[Section]:
 def _create_to_first_result(context: Context) -> Section:
     peers = context.peers
     subjects: dict[str, Subject] = {
-        "create + run_python": _create_and_run,
+        "create + run_python": lambda: _create_and_run(context),
         _BARE: timed(lambda: peers.run_python(CODE)),
     }
     missing = {}
@@ -48,9 +48,9 @@ def _create_to_first_result(context: Context) -> Section:
     )
 
 
-def _create_and_run() -> float:
+def _create_and_run(context: Context) -> float:
     began = time.perf_counter()
-    sandbox = Sandbox.create()
+    sandbox = context.create()
     sandbox.commands.run_python(CODE)
     took = time.perf_counter() - began
     sandbox.kill()
@@ -63,7 +63,7 @@ def _breakdown(context: Context) -> Section:
     for number in range(-1, context.rounds(100)):
         # A sandbox made right after another meets a kernel that is still awake for it.
         context.peers.run_python(CODE)
-        laps = _life()
+        laps = _life(context)
         if number >= 0:
             for name, took in laps.items():
                 steps.setdefault(name, []).append(took)
@@ -71,7 +71,7 @@ def _breakdown(context: Context) -> Section:
     return Section("Where the time goes, step by step", "ms", rows)
 
 
-def _life() -> dict[str, float]:
+def _life(context: Context) -> dict[str, float]:
     laps = {}
     before = time.perf_counter()
 
@@ -80,7 +80,7 @@ def _life() -> dict[str, float]:
         laps[name] = time.perf_counter() - before
         before = time.perf_counter()
 
-    sandbox = Sandbox.create()
+    sandbox = context.create()
     lap("Sandbox.create()")
     sandbox.commands.run_python(CODE)
     lap("first commands.run_python")
