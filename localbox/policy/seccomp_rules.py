@@ -161,6 +161,16 @@ RULES: dict[str, Rule] = {
     "personality-values": Rule(
         permits={"personality": _only(0, (0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF))}
     ),
+    # System V objects are memory that belongs to no process, so without a memory cgroup nothing
+    # would count it. What databases use for their locks stays: segments below 64 KiB, of which a
+    # namespace has at most 4,096, and sets of fewer than 64 semaphores. Message queues hold
+    # 500 MB by default and are hardly used.
+    "ipc-size": Rule(
+        permits={
+            "shmget": (((1, ~0xFFFF & (1 << 64) - 1, 0),),),
+            "semget": (((1, ~0x3F & _WORD, 0),),),
+        },
+    ),
     # In a writable mount of the host's, a set-uid file outlives the sandbox: whoever runs it
     # outside becomes the sandbox's owner. open and mknod can create one without any chmod.
     "mode-setuid": Rule(refuses=_mode_refusals(0o4000), blind_to=("openat2", "io_uring_setup")),

@@ -163,7 +163,7 @@ def test_a_wall_cannot_be_required_and_taken_away() -> None:
 
 def test_isolation_alone_tells_whether_landlock_is_wanted() -> None:
     off = dataclasses.replace(DEFAULT, landlock=False)
-    assert off.isolation.prefer == ("cgroup",)
+    assert off.isolation.prefer == ()
     bare = changed("isolation", prefer=())
     assert dataclasses.replace(DEFAULT, isolation=bare).isolation.prefer == ("landlock",)
     both = changed("isolation", require=("landlock",), prefer=("landlock", "cgroup"))
