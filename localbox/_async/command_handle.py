@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+
 # unasync: sync
 # import contextlib
 # unasync: end
@@ -108,7 +109,7 @@ class AsyncCommandHandle(Generic[OutputT]):
                         answer = cast(Callable[[Any], Any], callback)(part)
                         if inspect.isawaitable(answer):
                             await answer
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, `wait` raises it)
             self._failure = error
 
     # unasync: sync

@@ -177,7 +177,8 @@ class Commands:
         # unasync: async
         return await handle.wait()
         # unasync: sync
-        # return handle.wait(on_stdout=on_stdout, on_stderr=on_stderr)
+        # on_pieces: Any = {"on_stdout": on_stdout, "on_stderr": on_stderr}
+        # return handle.wait(**on_pieces)
         # unasync: end
 
     async def run_python(
@@ -213,7 +214,8 @@ class Commands:
         # unasync: async
         return await handle.wait()
         # unasync: sync
-        # return handle.wait(on_stdout=on_stdout, on_stderr=on_stderr)
+        # on_pieces: Any = {"on_stdout": on_stdout, "on_stderr": on_stderr}
+        # return handle.wait(**on_pieces)
         # unasync: end
 
     # unasync: async
@@ -227,16 +229,16 @@ class Commands:
         *,
         retain_output: bool = True,
     ) -> AsyncCommandHandle[Any]:
-    # unasync: sync
-    # def connect(
-    #     self,
-    #     pid: int,
-    #     timeout: float | None = 60,
-    #     request_timeout: float | None = None,
-    #     *,
-    #     retain_output: bool = True,
-    # ) -> AsyncCommandHandle[Any]:
-    # unasync: end
+        # unasync: sync
+        # def connect(
+        #     self,
+        #     pid: int,
+        #     timeout: float | None = 60,
+        #     request_timeout: float | None = None,
+        #     *,
+        #     retain_output: bool = True,
+        # ) -> AsyncCommandHandle[Any]:
+        # unasync: end
         """A new handle on a running command; what it wrote before is not repeated.
 
         Args:
@@ -296,9 +298,7 @@ class Commands:
         # return AsyncCommandHandle(self._connection, frames, output)
         # unasync: end
 
-    async def _frames(
-        self, request: Message, timeout_s: float | None
-    ) -> transport.FrameStream:
+    async def _frames(self, request: Message, timeout_s: float | None) -> transport.FrameStream:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         async with self._connection.exchange(request, deadline) as exchange:
             while True:

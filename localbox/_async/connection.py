@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from localbox.engine.answers import read_answer
 from localbox.engine.creation import check_timeout
@@ -89,11 +89,8 @@ class AsyncConnection:
 
     async def why_gone(self) -> SandboxNotRunningException:
         info = await self.ask_zygote({"op": "info"})
-        if info["running"]:
-            # It is being reaped this moment, or its agent closed the exchange by itself.
-            reason = "it is ending"
-        else:
-            reason = info["reason"] or "it has ended"
+        # Running: it is being reaped this moment, or its agent closed the exchange by itself.
+        reason = "it is ending" if info["running"] else info["reason"] or "it has ended"
         return SandboxNotRunningException(
             f"sandbox {self.record.sandbox_id} is not running: {reason}"
         )

@@ -228,9 +228,7 @@ class Filesystem:
                 raise InvalidArgumentException(f'files[{number}] needs "path" and "data"')
             check_path(entry["path"])
         return [
-            await self.write(
-                entry["path"], entry["data"], user, request_timeout, metadata=metadata
-            )
+            await self.write(entry["path"], entry["data"], user, request_timeout, metadata=metadata)
             for entry in files
         ]
 

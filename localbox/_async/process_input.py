@@ -35,7 +35,5 @@ async def send_stdin(
         read_answer(await exchange.receive(deadline))
 
 
-async def close_stdin(
-    connection: AsyncConnection, pid: int, request_timeout: float | None
-) -> None:
+async def close_stdin(connection: AsyncConnection, pid: int, request_timeout: float | None) -> None:
     await connection.ask({"op": "close_stdin", "pid": pid}, request_timeout)

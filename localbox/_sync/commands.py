@@ -173,7 +173,8 @@ class Commands:
         )
         if background:
             return handle
-        return handle.wait(on_stdout=on_stdout, on_stderr=on_stderr)
+        on_pieces: Any = {"on_stdout": on_stdout, "on_stderr": on_stderr}
+        return handle.wait(**on_pieces)
 
     def run_python(
         self,
@@ -205,7 +206,8 @@ class Commands:
         handle = self._start(
             program, envs, None, cwd, None, timeout, retain_output, on_stdout, on_stderr
         )
-        return handle.wait(on_stdout=on_stdout, on_stderr=on_stderr)
+        on_pieces: Any = {"on_stdout": on_stdout, "on_stderr": on_stderr}
+        return handle.wait(**on_pieces)
 
     def connect(
         self,

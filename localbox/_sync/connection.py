@@ -86,11 +86,8 @@ class Connection:
 
     def why_gone(self) -> SandboxNotRunningException:
         info = self.ask_zygote({"op": "info"})
-        if info["running"]:
-            # It is being reaped this moment, or its agent closed the exchange by itself.
-            reason = "it is ending"
-        else:
-            reason = info["reason"] or "it has ended"
+        # Running: it is being reaped this moment, or its agent closed the exchange by itself.
+        reason = "it is ending" if info["running"] else info["reason"] or "it has ended"
         return SandboxNotRunningException(
             f"sandbox {self.record.sandbox_id} is not running: {reason}"
         )

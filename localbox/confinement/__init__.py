@@ -1,1 +1,1 @@
-"""Every syscall that builds a wall; imported by the zygote and by a sandbox before guest code runs."""
+"""Every system call that builds a wall; made by the zygote, and in a child before guest code."""

@@ -94,7 +94,9 @@ class Cgroups:
             with building(CGROUP):
                 for controller, root in self._roots.items():
                     os.mkdir(cgroup.name, 0o755, dir_fd=root)
-                    fd = os.open(cgroup.name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+                    fd = os.open(
+                        cgroup.name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root
+                    )
                     cgroup.directories[controller] = fd
                     _set_limits(controller, fd, plan)
         except BaseException:

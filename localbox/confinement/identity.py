@@ -93,6 +93,16 @@ class UidSlots:
         self._free.append(slot)
 
 
+def is_host_root() -> bool:
+    """Whether we are uid 0 of the initial user namespace, and so have every host id to give.
+
+    Uid 0 of any other, of a rootless container for instance, is treated as an ordinary user.
+    """
+    with open(f"/proc/{os.getpid()}/uid_map", encoding="ascii") as file:
+        ids = file.readline().split()
+    return os.geteuid() == 0 and ids == ["0", "0", "4294967295"]
+
+
 def write_id_maps(pid: int, slot: UidSlot | None) -> None:
     """Map the ids of the user namespace of `pid`, which waits for it.
 
@@ -148,4 +158,3 @@ def _make_user_namespace(id_map: str) -> int:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(pidfd)
-

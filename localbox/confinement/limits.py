@@ -11,7 +11,11 @@ def set_limits(program: Program, limits: list[tuple[int, int, int]]) -> None:
     """Set (number, soft, hard) triples; never above the hard limit that is already there."""
     for number, soft, hard in limits:
         _, ceiling = resource.getrlimit(number)
-        if ceiling != resource.RLIM_INFINITY:
-            hard = ceiling if hard == resource.RLIM_INFINITY else min(hard, ceiling)
-            soft = hard if soft == resource.RLIM_INFINITY else min(soft, hard)
-        program.prlimit(number, soft, hard)
+        highest = _lower(hard, ceiling)
+        program.prlimit(number, _lower(soft, highest), highest)
+
+
+def _lower(limit: int, ceiling: int) -> int:
+    if ceiling == resource.RLIM_INFINITY:
+        return limit
+    return ceiling if limit == resource.RLIM_INFINITY else min(limit, ceiling)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,7 +29,7 @@ class Program:
 
     def __init__(self, open_fds: set[int]) -> None:
         self._open_fds = set(open_fds)
-        self._steps: list[tuple[int, ...]] = []
+        self._steps = array("q")
         self._told: list[tuple[str, str]] = []
         self._wall = ""
         # What the numbers point to.
@@ -56,7 +57,7 @@ class Program:
         """Append one system call; bytes are passed by address."""
         numbers = [self._number(arg) for arg in args]
         numbers += [0] * (6 - len(numbers))
-        self._steps.append((expect, syscalls.number_of(name), *numbers))
+        self._steps.extend((expect, syscalls.number_of(name), *numbers))
         self._told.append((self._wall, f"{name}({told})"))
 
     def _number(self, arg: int | bytes) -> int:
@@ -66,7 +67,9 @@ class Program:
         self._alive.append(buffer)
         return syscalls.address_of(buffer)
 
-    def mount(self, source: str, target: str, fstype: str | None, flags: int, data: str = "") -> None:
+    def mount(
+        self, source: str, target: str, fstype: str | None, flags: int, data: str = ""
+    ) -> None:
         self.call(
             "mount",
             _path(source),
@@ -91,9 +94,7 @@ class Program:
 
     def set_mount_attributes(self, path: str, attributes: int) -> None:
         attr = struct.pack("=QQQQ", attributes, 0, 0, 0)
-        self.call(
-            "mount_setattr", AT_FDCWD, _path(path), AT_RECURSIVE, attr, len(attr), told=path
-        )
+        self.call("mount_setattr", AT_FDCWD, _path(path), AT_RECURSIVE, attr, len(attr), told=path)
 
     def umount2(self, target: str, flags: int) -> None:
         self.call("umount2", _path(target), flags, told=target)
@@ -161,7 +162,9 @@ class Program:
         self._alive.append(instructions)
         count = len(program) // 8
         fprog = struct.pack("=H6xQ", count, syscalls.address_of(instructions))
-        self.call("seccomp", syscalls.SECCOMP_SET_MODE_FILTER, 0, fprog, told=f"{count} instructions")
+        self.call(
+            "seccomp", syscalls.SECCOMP_SET_MODE_FILTER, 0, fprog, told=f"{count} instructions"
+        )
 
     def _next_fd(self) -> int:
         fd = next(number for number in range(1 << 16) if number not in self._open_fds)

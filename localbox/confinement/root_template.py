@@ -21,9 +21,7 @@ LOWER = WORKSHOP + "/lower"
 LATE = WORKSHOP + "/late"
 EMPTY = WORKSHOP + "/empty"
 
-_READ_ONLY = (
-    syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
-)
+_READ_ONLY = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEV_LINKS = {
     "fd": "/proc/self/fd",
@@ -43,8 +41,8 @@ def build_template(plan: dict[str, Any]) -> None:
     """Move this process into a new mount namespace that is the template for `plan`.
 
     Args:
-        plan: the sandbox plan; of its `template` the `binds` (source, target, file, writable, late),
-            `symlinks`, `directories`, `files`, `copies`, `hidden`.
+        plan: the sandbox plan; of its `template` the `binds` (source, target, file, writable,
+            late), `symlinks`, `directories`, `files`, `copies`, `hidden`.
 
     Raises:
         OSError: a source is missing or a mount was refused; the message names it.

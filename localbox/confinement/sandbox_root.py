@@ -123,4 +123,3 @@ def _mount_late(program: Program, bind: dict[str, Any], made: set[str]) -> None:
     if bind["file"]:
         program.create_file(target)
     program.move_mount(program.open_tree(f"{LATE}/{bind['late']}"), target)
-

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-
 import struct
+from array import array
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
@@ -173,7 +173,10 @@ def open_tree(path: str, *, clone: bool = True, recursive: bool = True) -> int:
     if clone and recursive:
         flags |= AT_RECURSIVE
     fd = _syscall(
-        ctypes.c_long(number_of("open_tree")), ctypes.c_int(AT_FDCWD), _path(path), ctypes.c_uint(flags)
+        ctypes.c_long(number_of("open_tree")),
+        ctypes.c_int(AT_FDCWD),
+        _path(path),
+        ctypes.c_uint(flags),
     )
     if fd < 0:
         raise _fail("open_tree", path)
@@ -223,7 +226,10 @@ def mount_setattr(
 
 def close_range(first: int, last: int = 0xFFFFFFFF) -> None:
     if _syscall(
-        ctypes.c_long(number_of("close_range")), ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(0)
+        ctypes.c_long(number_of("close_range")),
+        ctypes.c_uint(first),
+        ctypes.c_uint(last),
+        ctypes.c_uint(0),
     ):
         raise _fail("close_range", first)
 
@@ -239,7 +245,6 @@ def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 
     if result < 0:
         raise _fail("prctl", option)
     return int(result)
-
 
 
 # glibc keeps the thread id inside struct pthread, and only its own fork() renews it there. The
@@ -302,12 +307,13 @@ def clone3(flags: int, cgroup_fd: int | None = None) -> tuple[int, int]:
     return int(pid), int(_pidfd.value)
 
 
-
-
 def landlock_abi() -> int:
     """The Landlock ABI of this kernel; 0 where it is not there or switched off."""
     version = _syscall(
-        ctypes.c_long(number_of("landlock_create_ruleset")), None, ctypes.c_size_t(0), ctypes.c_uint(1)
+        ctypes.c_long(number_of("landlock_create_ruleset")),
+        None,
+        ctypes.c_size_t(0),
+        ctypes.c_uint(1),
     )
     return max(int(version), 0)
 
@@ -328,18 +334,23 @@ _step.restype = ctypes.c_long
 _step.argtypes = (ctypes.c_long,) * 7
 
 
-def run_steps(steps: list[tuple[int, ...]]) -> tuple[int, int]:
-    """Make system calls given as (expected result, number, six arguments).
+STEP_LENGTH = 8
+
+
+def run_steps(steps: array[int]) -> tuple[int, int]:
+    """Make system calls, each given as STEP_LENGTH numbers: expected result, number, arguments.
+
+    In an array they are memory that is only read. As tuples of integers, the reference counts of
+    all of them would be written, and in a forked child each page of them copied.
 
     Returns:
         The index of the first that had another result, and its errno; (-1, 0) if there is none.
     """
     call = _step
-    index = 0
-    for expected, *arguments in steps:
+    for start in range(0, len(steps), STEP_LENGTH):
+        expected, *arguments = steps[start : start + STEP_LENGTH]
         if call(*arguments) != expected:
-            return index, ctypes.get_errno()
-        index += 1
+            return start // STEP_LENGTH, ctypes.get_errno()
     return -1, 0
 
 

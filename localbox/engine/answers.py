@@ -30,7 +30,7 @@ _EXCEPTIONS: dict[str, type[Exception]] = {
 
 
 def to_exception(error: Any) -> Exception:
-    """The exception for the `error` of an answer. Its sender may be hostile: only texts are used."""
+    """The exception for the `error` of an answer; its sender may be hostile: only texts count."""
     if not isinstance(error, dict):
         return ProtocolError("the answer has an error that is not an object")
     text = str(error.get("message", "no message"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import socket
 from collections.abc import Mapping
@@ -81,7 +82,7 @@ def check_timeout(timeout: float | None, what: str, *, zero_is_none: bool) -> fl
     """
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout != timeout:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or math.isnan(timeout):
         raise InvalidArgumentException(f"{what} must be a number of seconds, not {timeout!r}")
     if timeout == 0 and zero_is_none:
         return None

@@ -1,4 +1,4 @@
-"""Methods that work on a sandbox and, given an id, on the class: `sbx.kill()`, `Sandbox.kill(id)`."""
+"""Methods of a sandbox that, given an id, work on the class too: `Sandbox.kill(sandbox_id)`."""
 
 from __future__ import annotations
 

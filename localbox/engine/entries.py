@@ -1,4 +1,4 @@
-"""What agents say about files, as E2B's EntryInfo. The agent may lie, so each field is converted."""
+"""What agents say about files, as E2B's EntryInfo; an agent may lie, so fields are converted."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ _UNPRIVILEGED = (
 )
 _FIXES = {
     "user-namespace": _UNPRIVILEGED,
-    "mount-namespace": "This needs Linux 5.12 or newer and, for uid 0 in a container, CAP_SYS_ADMIN "
-    "(or an ordinary user)",
+    "mount-namespace": "This needs Linux 5.12 or newer and, for uid 0 in a container, "
+    "CAP_SYS_ADMIN (or an ordinary user)",
     "private-root": "Look for a mount or a security module that forbids it",
-    "landlock": "Use Linux 5.19 or newer with `landlock` in the `lsm=` list, or a profile that does "
-    "not require it",
+    "landlock": "Use Linux 5.19 or newer with `landlock` in the `lsm=` list, or a profile that "
+    "does not require it",
     "cgroup": "Run as root, or use a profile that does not require it",
     "seccomp": "Use a kernel with CONFIG_SECCOMP_FILTER",
     "network-namespace": "Use a kernel with CONFIG_NET_NS, or a profile with `network.mode: host`",

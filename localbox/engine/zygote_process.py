@@ -17,10 +17,7 @@ from localbox.errors import SandboxException
 from localbox.protocol.frames import MAX_DATAGRAM_BYTES, FrameError, decode_message
 
 _START_TIMEOUT_S = 60.0
-_BOOT = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from localbox.zygote.boot import main; main()"
-)
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from localbox.zygote.boot import main; main()"
 
 
 class ZygoteProcess:

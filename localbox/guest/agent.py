@@ -274,7 +274,7 @@ class Agent:
         path = self._path(request["path"])
         fd = files.open_to_read(path)
         try:
-            if path.startswith("/proc/") or path.startswith("/sys/"):
+            if path.startswith(("/proc/", "/sys/")):
                 self._send_inline(connection, fd)
             else:
                 connection.finish({"ok": True}, fd)

@@ -133,7 +133,10 @@ class Process:
         self._resume()
 
     def _watch_output(self, fd: int) -> None:
-        self._loop.watch(fd, READ, lambda _events: self._read_output(fd))
+        self._loop.watch(fd, READ, lambda _events: self._forward_output(fd))
+
+    def _forward_output(self, fd: int) -> None:
+        self._read_output(fd)
 
     def _read_output(self, fd: int) -> int:
         """Forward one chunk; how many bytes it had, 0 when there is nothing now or ever."""

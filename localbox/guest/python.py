@@ -111,18 +111,33 @@ def _execute(code: str, filename: str, argv: list[str]) -> int:
     main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
     sys.argv = argv
+    if not filename.startswith("<"):
+        main.__file__ = filename
     try:
         exec(compile(code, filename, "exec"), main.__dict__)
     except SystemExit as error:
         return _exit_status(error.code)
-    except BaseException as error:
-        # The first frame is this one.
-        traceback = error.__traceback__.tb_next if error.__traceback__ else None
-        sys.excepthook(type(error), error.with_traceback(traceback), traceback)
+    except BaseException as error:  # noqa: BLE001 (as the interpreter does)
+        _report(error, code, filename)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     finally:
         _run_exit_functions()
     return 0
+
+
+def _report(error: BaseException, code: str, filename: str) -> None:
+    # The first frame is _execute's.
+    traceback = error.__traceback__.tb_next if error.__traceback__ else None
+    error = error.with_traceback(traceback)
+    if sys.excepthook is not sys.__excepthook__:
+        sys.excepthook(type(error), error, traceback)
+        return
+    # There is no file to show lines of. Imported only now, as most programs do not fail.
+    import linecache
+    from traceback import print_exception
+
+    linecache.cache[filename] = (len(code), None, code.splitlines(keepends=True), filename)
+    print_exception(error)
 
 
 def _run_exit_functions() -> None:
@@ -140,5 +155,5 @@ def _exit_status(code: object) -> int:
         return 0
     if isinstance(code, int):
         return code & 0xFF
-    print(code, file=sys.stderr)
+    sys.stderr.write(f"{code}\n")
     return 1

@@ -9,8 +9,8 @@ both without looking at arguments, which the kernel notices (since 5.11) and the
 from __future__ import annotations
 
 import errno
-import os
 import struct
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ def _newer_calls_absent(machine: str) -> bytes:
 
 
 def _export(program: Any) -> bytes:
-    with os.fdopen(os.memfd_create("seccomp", os.MFD_CLOEXEC), "w+b") as file:
+    with tempfile.TemporaryFile() as file:
         program.export_bpf(file)
         file.seek(0)
         return file.read()

@@ -154,6 +154,9 @@ RULES: dict[str, Rule] = {
             for request in (_TIOCSTI, _TIOCLINUX, _TIOCCONS, _TIOCSETD)
         ),
     ),
+    # The agent is pid 1 and has the guest's uid, which is all that prlimit(2) asks for: with no
+    # descriptors it could take no more requests, with no CPU time it would be killed.
+    "agent-limits": Rule(refuses=(("prlimit64", errno.EPERM, ((0, _WORD, 1),)),)),
     "prctl-options": Rule(permits={"prctl": _only(0, _PRCTL_OPTIONS)}),
     "socket-kinds": Rule(refuses=_socket_refusals(), blind_to=("io_uring_setup",)),
     # Docker's list: plain Linux, 32-bit and old version names, and asking. What is left out

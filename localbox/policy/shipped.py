@@ -23,7 +23,14 @@ def directory() -> Path:
 
 def shipped_profiles() -> list[str]:
     """Names that `load_profile` and `Sandbox.create(profile=...)` know."""
-    return sorted(file.stem for file in directory().glob("*.yaml") if file.stem != _SYSCALLS)
+    return list(_names())
+
+
+@functools.cache
+def _names() -> tuple[str, ...]:
+    # Every Sandbox.create looks its profile up, and a directory takes long to read.
+    stems = (file.stem for file in directory().glob("*.yaml"))
+    return tuple(sorted(stem for stem in stems if stem != _SYSCALLS))
 
 
 def shipped_file(name: str) -> Path:

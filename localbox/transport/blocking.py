@@ -118,4 +118,3 @@ def _wait(sock: socket.socket, events: int, deadline: float | None) -> None:
     if not poll.poll(None if left is None else min(left, _LONGEST_WAIT_S) * 1000):
         # Callers look again and come back, unless no time is left.
         remaining(deadline)
-

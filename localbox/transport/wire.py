@@ -85,7 +85,9 @@ class ProtocolViolationError(Exception):
     """What came is not a frame; from a sandbox that means its agent is no longer itself."""
 
 
-def prepare(request: Message, fds: tuple[int, ...]) -> tuple[ExchangeState, bytes, bytes, list[int]]:
+def prepare(
+    request: Message, fds: tuple[int, ...]
+) -> tuple[ExchangeState, bytes, bytes, list[int]]:
     """The exchange, the datagram and the rest of an opening request, and the descriptors to pass.
 
     The first of those descriptors is the peer's end of the exchange; close it once it is sent.

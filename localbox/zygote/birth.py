@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from localbox.confinement import cgroups, identity, landlock, syscalls, walls
+from localbox.confinement.host_proc import hold_host_proc, open_proc
 from localbox.confinement.root_template import build_template
-from localbox.confinement.host_proc import hold_host_proc, open_proc, read_proc
 from localbox.confinement.walls import WallFailure, building
 from localbox.protocol.frames import encode_message
 from localbox.zygote.live import LiveSandbox
@@ -20,10 +20,7 @@ from localbox.zygote.sandbox_child import Birth, run_sandbox
 from localbox.zygote.sandbox_walls import RESERVED_FDS, SandboxWalls, plan_walls
 
 _NAMESPACES = (
-    syscalls.CLONE_NEWUSER
-    | syscalls.CLONE_NEWNS
-    | syscalls.CLONE_NEWPID
-    | syscalls.CLONE_NEWCGROUP
+    syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWCGROUP
 )
 
 
@@ -44,11 +41,9 @@ class Nursery:
         self._host_view_fd = open_proc("self/ns/mnt")
         self._templates: dict[str, _Template] = {}
         self._current: str | None = None
-        self._is_root = _owns_host_root()
+        self._is_root = identity.is_host_root()
         self._parking = Parking()
-        self._slots = (
-            identity.UidSlots(self._parking.host_network_fd) if self._is_root else None
-        )
+        self._slots = identity.UidSlots(self._parking.host_network_fd) if self._is_root else None
         self._landlock_abi = syscalls.landlock_abi()
         self._pidfd = os.pidfd_open(os.getpid())
         self._cgroups = cgroups.Cgroups(cgroup_roots)
@@ -243,9 +238,3 @@ def _keep_free(count: int) -> None:
     while null_fd < count:
         null_fd = os.dup(null_fd)
         os.set_inheritable(null_fd, False)
-
-
-def _owns_host_root() -> bool:
-    """Whether uid 0 here is the machine's, and not the ordinary user of our own namespace."""
-    first = read_proc("self/uid_map").split()
-    return int(first[2]) > 1

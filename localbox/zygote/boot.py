@@ -65,7 +65,7 @@ def _watch_owner(owner_pid: int) -> int:
 
 
 def _enter_read_only_view() -> None:
-    if os.geteuid() == 0:
+    if identity.is_host_root():
         with building("mount-namespace"):
             syscalls.unshare(syscalls.CLONE_NEWNS)
         # Groups of host root would come along into every sandbox.

@@ -86,4 +86,3 @@ def _anonymous_bytes(pid: int) -> int:
         if line.startswith(("RssAnon:", "RssShmem:")):
             total += int(line.split()[1]) * 1024
     return total
-

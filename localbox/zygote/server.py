@@ -110,7 +110,7 @@ class Zygote:
             self._handle(request, reply, passed)
         except WallFailure as failure:
             _answer(reply, {"error": failure.to_message()})
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # Whatever it is, it concerns this request; the other sandboxes must not die of it.
             _answer(reply, {"error": {"kind": "internal", "message": f"zygote: {error!r}"}})
         finally:
