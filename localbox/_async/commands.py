@@ -228,7 +228,7 @@ class Commands:
         on_stderr: OutputHandler[str] | None = None,
         *,
         retain_output: bool = True,
-    ) -> AsyncCommandHandle[Any]:
+    ) -> AsyncCommandHandle[str | None]:
         # unasync: sync
         # def connect(
         #     self,
@@ -237,7 +237,7 @@ class Commands:
         #     request_timeout: float | None = None,
         #     *,
         #     retain_output: bool = True,
-        # ) -> AsyncCommandHandle[Any]:
+        # ) -> AsyncCommandHandle[str | None]:
         # unasync: end
         """A new handle on a running command; what it wrote before is not repeated.
 

@@ -36,6 +36,9 @@ class AsyncSandbox:
     or when this program does, whichever comes first.
     """
 
+    default_sandbox_timeout = creation.DEFAULT_TIMEOUT_S
+    default_template = creation.DEFAULT_TEMPLATE
+
     # unasync: async
     def __init__(
         self,
@@ -229,7 +232,7 @@ class AsyncSandbox:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_exc: object) -> None:
+    async def __aexit__(self, exc_type: object, exc_value: object, traceback: object) -> None:
         await self.kill()
 
     @classmethod

@@ -216,7 +216,7 @@ class Commands:
         request_timeout: float | None = None,
         *,
         retain_output: bool = True,
-    ) -> CommandHandle[Any]:
+    ) -> CommandHandle[str | None]:
         """A new handle on a running command; what it wrote before is not repeated.
 
         Args:

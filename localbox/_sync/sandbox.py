@@ -37,6 +37,9 @@ class Sandbox:
     or when this program does, whichever comes first.
     """
 
+    default_sandbox_timeout = creation.DEFAULT_TIMEOUT_S
+    default_template = creation.DEFAULT_TEMPLATE
+
     def __init__(
         self,
         template: str | None = None,
@@ -213,7 +216,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, exc_type: object, exc_value: object, traceback: object) -> None:
         self.kill()
 
     @classmethod
