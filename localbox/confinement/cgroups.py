@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from dataclasses import dataclass, field
-from typing import Any
 
 from localbox.confinement.walls import CGROUP, WallFailure, building
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _MOUNT = "/sys/fs/cgroup"
 _UNIFIED = "unified"
@@ -44,13 +46,12 @@ def open_roots() -> dict[str, int]:
     return roots
 
 
-@dataclass
 class Cgroup:
     """The group or groups of one sandbox."""
 
-    name: str
-    directories: dict[str, int] = field(default_factory=dict)  # by controller, as descriptors
-    limits_memory: bool = True
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.directories: dict[str, int] = {}  # by controller, as descriptors
 
     @property
     def description(self) -> str:

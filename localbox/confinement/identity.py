@@ -12,7 +12,6 @@ import errno
 import os
 import signal
 import socket
-from dataclasses import dataclass
 
 from localbox.confinement import syscalls
 from localbox.confinement.host_proc import open_proc, write_proc
@@ -28,13 +27,13 @@ _SLOTS = 4000
 _SLOTS_AT_ONCE = 16
 
 
-@dataclass
 class UidSlot:
     """A range of host ids, reserved machine-wide for as long as `lock` is open."""
 
-    base: int
-    lock: socket.socket
-    shift_fd: int = -1
+    def __init__(self, base: int, lock: socket.socket) -> None:
+        self.base = base
+        self.lock = lock
+        self.shift_fd = -1
 
     def id_shift(self) -> int:
         """A user namespace in which files of host root look like the sandbox user's own.

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any
 
 from localbox.confinement import syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Where a sandbox's mounts are prepared; covered before its first guest instruction.
 WORKSHOP = "/.localbox"

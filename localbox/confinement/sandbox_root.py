@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any
 
 from localbox.confinement import syscalls
 from localbox.confinement.program import Program
 from localbox.confinement.root_template import EMPTY, LATE, LOWER, STAGE, WORKSHOP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _NO_SUID_DEV = syscalls.MS_NOSUID | syscalls.MS_NODEV
 _PROC_FLAGS = _NO_SUID_DEV | syscalls.MS_NOEXEC

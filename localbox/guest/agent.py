@@ -13,7 +13,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, NoReturn
 
 from localbox.guest import files
 from localbox.guest.connection import Connection, error_message
@@ -32,6 +31,10 @@ from localbox.protocol.frames import (
     decode_message,
     encode_message,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 _ENTRIES_PER_MESSAGE = 1000
 # Files without a size of their own (/proc) are read by the agent, up to this much.
@@ -126,7 +129,9 @@ class Agent:
                 fds.frombytes(payload[: len(payload) // fds.itemsize * fds.itemsize])
         if len(fds) != 1:
             return
-        connection = Connection(socket.socket(fileno=fds[0]), self._loop)
+        connection = Connection(
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fds[0]), self._loop
+        )
         connection.on_frame = lambda frame: self._first_frame(connection, frame)
         connection.open()
         if len(data) > 1:

@@ -9,7 +9,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _NAMES = {0: "root", 1000: "user"}
 

@@ -7,11 +7,14 @@ import os
 import resource
 import signal
 from collections.abc import Callable
-from typing import Any
 
 from localbox.guest.connection import Connection, error_message
 from localbox.guest.loop import HANGUP, READ, WRITE, Loop, Timer
 from localbox.protocol.frames import STDERR, STDOUT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _CHUNK_BYTES = 64 * 1024
 # What a dead command's pipe may still hold is at most its capacity; a daemon it left behind could

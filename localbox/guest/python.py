@@ -8,18 +8,21 @@ as it was need not be copied.
 
 from __future__ import annotations
 
+import _signal
 import atexit
 import builtins
 import contextlib
 import os
 import resource
-import signal
 import sys
 import types
 from collections.abc import Callable
-from typing import Any, NoReturn
 
 from localbox.guest.processes import Pipes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 _STATUS_FD = 3
 
@@ -84,6 +87,8 @@ def _run_child(
             resource.setrlimit(resource.RLIMIT_CPU, (cpu_time_s, cpu_time_s + 1))
         _reseed_numpy()
         exit_code = _execute(request["code"], request["filename"], request["argv"])
+    except OSError as error:
+        sys.stderr.write(f"localbox: cannot start the program: {error}\n")
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(BaseException):
@@ -101,9 +106,11 @@ def _reseed_numpy() -> None:
 
 
 def _restore_signals() -> None:
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # _signal's functions, because signal's would turn numbers into enum members and back, and
+    # have a dozen pages copied for it.
+    _signal.set_wakeup_fd(-1)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
 
 
 def _execute(code: str, filename: str, argv: list[str]) -> int:

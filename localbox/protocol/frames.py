@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Message = dict[str, Any]
+else:
+    Message = dict
 
 MESSAGE = 0  # JSON object
 STDOUT = 1
@@ -33,7 +40,6 @@ _LIMITS = {
     END_OF_DATA: 0,
 }
 
-Message = dict[str, Any]
 Frame = tuple[int, bytes]
 
 

@@ -6,8 +6,6 @@ import base64
 import contextlib
 import os
 import sys
-from dataclasses import dataclass
-from typing import Any
 
 from localbox.confinement import cgroups, identity, landlock, syscalls, walls
 from localbox.confinement.host_proc import hold_host_proc, open_proc
@@ -19,17 +17,27 @@ from localbox.zygote.parking import Parking
 from localbox.zygote.sandbox_child import Birth, run_sandbox
 from localbox.zygote.sandbox_walls import RESERVED_FDS, SandboxWalls, plan_walls
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _NAMESPACES = (
     syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWCGROUP
 )
 
 
-@dataclass(slots=True)
 class _Template:
-    plan: dict[str, Any]
-    mount_namespace_fd: int
-    walls: SandboxWalls
-    settings: dict[str, Any]
+    def __init__(
+        self,
+        plan: dict[str, Any],
+        mount_namespace_fd: int,
+        walls: SandboxWalls,
+        settings: dict[str, Any],
+    ) -> None:
+        self.plan = plan
+        self.mount_namespace_fd = mount_namespace_fd
+        self.walls = walls
+        self.settings = settings
 
 
 class Nursery:

@@ -12,11 +12,14 @@ import select
 import signal
 import socket
 import sys
-from typing import NoReturn
 
 from localbox.confinement import cgroups, identity, syscalls
 from localbox.confinement.walls import WallFailure, building
 from localbox.protocol.frames import encode_datagram
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> NoReturn:

@@ -6,26 +6,41 @@ import contextlib
 import signal
 import socket
 import time
-from dataclasses import dataclass, field
 
 from localbox.confinement.cgroups import Cgroup
 from localbox.confinement.identity import UidSlot
 
 
-@dataclass(slots=True)
 class LiveSandbox:
-    sandbox_id: str
-    pid: int  # of its PID 1, in the zygote's pid namespace
-    pidfd: int
-    memory_bytes: int
-    wall_time_s: float | None
-    slot: UidSlot | None
-    cgroup: Cgroup | None
-    started_at: float = field(default_factory=time.time)
-    started: float = field(default_factory=time.monotonic)
-    deadline: float = 0.0
-    end_reason: str | None = None
-    waiting_for_end: list[socket.socket] = field(default_factory=list)
+    """
+    Args:
+        pid: of its PID 1, in the zygote's pid namespace.
+        wall_time_s: the longest it may live, whatever its timeout.
+    """
+
+    def __init__(
+        self,
+        sandbox_id: str,
+        pid: int,
+        pidfd: int,
+        *,
+        memory_bytes: int,
+        wall_time_s: float | None,
+        slot: UidSlot | None,
+        cgroup: Cgroup | None,
+    ) -> None:
+        self.sandbox_id = sandbox_id
+        self.pid = pid
+        self.pidfd = pidfd
+        self.memory_bytes = memory_bytes
+        self.wall_time_s = wall_time_s
+        self.slot = slot
+        self.cgroup = cgroup
+        self.started_at = time.time()
+        self.started = time.monotonic()
+        self.deadline = 0.0
+        self.end_reason: str | None = None
+        self.waiting_for_end: list[socket.socket] = []
 
     def set_timeout(self, timeout_s: float) -> None:
         """End `timeout_s` seconds from now, but never later than the policy's wall_time."""
@@ -40,8 +55,3 @@ class LiveSandbox:
         self.deadline = float("inf")
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    reason: str

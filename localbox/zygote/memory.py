@@ -35,7 +35,7 @@ class MemoryWatch:
             return
         self._next_look = now + self._interval
         for sandbox in sandboxes:
-            if sandbox.cgroup is None or not sandbox.cgroup.limits_memory:
+            if sandbox.cgroup is None:
                 _enforce(sandbox)
 
 

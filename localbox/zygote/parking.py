@@ -9,11 +9,14 @@ capability a guest could ever hold inside its own counts there.
 from __future__ import annotations
 
 import socket
-from typing import Any
 
 from localbox.confinement import network, syscalls, walls
 from localbox.confinement.host_proc import open_proc
 from localbox.confinement.walls import building
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Parking:

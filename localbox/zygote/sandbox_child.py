@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
-from typing import Any, NoReturn
 
 from localbox.confinement import syscalls
 from localbox.confinement.program import Program
@@ -14,8 +12,11 @@ from localbox.guest.agent import Agent
 from localbox.protocol.frames import encode_message
 from localbox.zygote.sandbox_walls import RENDEZVOUS_FD, REPLY_FD
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
-@dataclass(slots=True)
+
 class Birth:
     """What a child needs of its zygote.
 
@@ -26,10 +27,13 @@ class Birth:
         ready: the message to send once the walls stand.
     """
 
-    fds: tuple[int, ...]
-    program: Program
-    settings: dict[str, Any]
-    ready: bytes
+    def __init__(
+        self, fds: tuple[int, ...], program: Program, settings: dict[str, Any], ready: bytes
+    ) -> None:
+        self.fds = fds
+        self.program = program
+        self.settings = settings
+        self.ready = ready
 
 
 def run_sandbox(birth: Birth) -> NoReturn:
@@ -38,13 +42,17 @@ def run_sandbox(birth: Birth) -> NoReturn:
         # Nothing of ours is at these numbers, so the order does not matter.
         for target, fd in enumerate(birth.fds, start=RENDEZVOUS_FD):
             os.dup2(fd, target, inheritable=False)
-        reply = socket.socket(fileno=REPLY_FD)
+        reply = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, REPLY_FD)
         try:
             birth.program.run()
         except WallFailure as failure:
             reply.sendall(encode_message({"error": failure.to_message()}))
             os._exit(1)
-        agent = Agent(socket.socket(fileno=RENDEZVOUS_FD), birth.settings, _become_guest)
+        agent = Agent(
+            socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, RENDEZVOUS_FD),
+            birth.settings,
+            _become_guest,
+        )
         reply.sendall(birth.ready)
         reply.close()
         agent.run()

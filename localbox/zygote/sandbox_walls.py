@@ -6,8 +6,6 @@ The order matters in many places; each says why.
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
-from typing import Any
 
 from localbox.confinement import (
     capabilities,
@@ -19,6 +17,10 @@ from localbox.confinement import (
     walls,
 )
 from localbox.confinement.program import Program
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # The descriptors a child has from its first instruction. The zygote keeps these numbers free, so
 # that one can be put in place without running over another.
@@ -32,7 +34,6 @@ RESERVED_FDS = 32
 _POLLIN = 1
 
 
-@dataclass(frozen=True, slots=True)
 class SandboxWalls:
     """
     Args:
@@ -40,8 +41,9 @@ class SandboxWalls:
         standing: the walls that then stand: name and what each amounts to.
     """
 
-    program: Program
-    standing: tuple[tuple[str, str], ...]
+    def __init__(self, program: Program, standing: tuple[tuple[str, str], ...]) -> None:
+        self.program = program
+        self.standing = standing
 
 
 def plan_walls(

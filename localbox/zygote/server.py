@@ -10,7 +10,6 @@ import select
 import socket
 import sys
 import time
-from typing import NoReturn
 
 from localbox.confinement.walls import WallFailure
 from localbox.protocol.frames import (
@@ -24,9 +23,13 @@ from localbox.protocol.frames import (
     encode_message,
 )
 from localbox.zygote.birth import Nursery
-from localbox.zygote.live import Ended, LiveSandbox
+from localbox.zygote.live import LiveSandbox
 from localbox.zygote.memory import MemoryWatch
 from localbox.zygote.preload import preload
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 # How long the owner may take to send the rest of a long request; it is trusted, not infallible.
 _REQUEST_TIMEOUT_S = 10.0
@@ -47,13 +50,15 @@ class Zygote:
         self._nursery = Nursery(cgroup_roots)
         self._live: dict[str, LiveSandbox] = {}
         self._by_pidfd: dict[int, LiveSandbox] = {}
-        self._ended: dict[str, Ended] = {}
+        self._ended: dict[str, str] = {}  # why
         self._memory = MemoryWatch()
         self._poll = select.epoll()
         preload(modules, sys_path)
 
     def serve(self) -> NoReturn:
         """Tell the owner we are ready and serve it until it is gone."""
+        # The first compile makes a type for every kind of syntax node, a millisecond's work.
+        compile("", "<warm-up>", "exec")
         # What is alive now lives for ever; the collector need not look at it, and so not write to
         # its pages, in any sandbox.
         gc.collect()
@@ -103,7 +108,7 @@ class Zygote:
             fds.frombytes(payload)
         if not fds:
             return
-        reply = socket.socket(fileno=fds[0])
+        reply = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fds[0])
         passed = list(fds[1:])
         try:
             request = decode_message(data if len(data) > 1 else _receive_rest(reply))
@@ -177,8 +182,7 @@ class Zygote:
                 "started_at": sandbox.started_at,
                 "remaining_s": sandbox.deadline - time.monotonic(),
             }
-        ended = self._ended.get(sandbox_id)
-        return {"running": False, "reason": ended.reason if ended else None}
+        return {"running": False, "reason": self._ended.get(sandbox_id)}
 
     def _bury(self, sandbox: LiveSandbox) -> None:
         self._poll.unregister(sandbox.pidfd)
@@ -187,7 +191,7 @@ class Zygote:
         os.waitpid(sandbox.pid, 0)
         os.close(sandbox.pidfd)
         self._nursery.tidy(sandbox)
-        self._ended[sandbox.sandbox_id] = Ended(sandbox.end_reason or "its first process died")
+        self._ended[sandbox.sandbox_id] = sandbox.end_reason or "its first process died"
         if len(self._ended) > _REMEMBERED_ENDS:
             del self._ended[next(iter(self._ended))]
         for reply in sandbox.waiting_for_end:
