@@ -34,6 +34,7 @@ _NR_BY_MACHINE = {
         "close": 3,
         "chdir": 80,
         "umask": 95,
+        "unshare": 272,
         "setresuid": 117,
         "setresgid": 119,
         "capset": 126,
@@ -61,6 +62,7 @@ _NR_BY_MACHINE = {
         "write": 64,
         "ppoll": 73,
         "capset": 91,
+        "unshare": 97,
         "setresuid": 147,
         "setresgid": 149,
         "umask": 166,
@@ -332,6 +334,20 @@ _step_libc = ctypes.CDLL(None, use_errno=True)
 _step = _step_libc.syscall
 _step.restype = ctypes.c_long
 _step.argtypes = (ctypes.c_long,) * 7
+
+
+def rename_process(name: str) -> None:
+    """Overwrite our command line, which /proc shows of PID 1 to everybody in its pid namespace.
+
+    It tells of the program we work for. See arg_start and arg_end in proc_pid_stat(5).
+    """
+    with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])
+    if 0 < start < end:
+        text = name.encode("ascii")[: end - start - 1]
+        ctypes.memset(start, 0, end - start)
+        ctypes.memmove(start, text, len(text))
 
 
 STEP_LENGTH = 8

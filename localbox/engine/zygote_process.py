@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import os
 import select
 import socket
@@ -31,8 +32,9 @@ class ZygoteProcess:
         """
         environment = current_environment()
         self.known_plans: set[str] = set()
-        self.rendezvous, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        stderr_fd = os.memfd_create("localbox-zygote-stderr", os.MFD_CLOEXEC)
+        self.rendezvous, theirs = _socket_pair()
+        # A file and not a pipe: nobody reads it unless the zygote fails to start.
+        stderr_fd = _unnamed_file()
         try:
             with theirs:
                 self._process = subprocess.Popen(
@@ -99,6 +101,27 @@ class ZygoteProcess:
         if "error" in message:
             self._process.wait()
             raise to_exception(message["error"])
+
+
+def _unnamed_file() -> int:
+    # Imported late: it brings half a dozen modules that an idle client has no use for.
+    from tempfile import TemporaryFile
+
+    with TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _socket_pair() -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            # Above the standard streams, which the zygote has of its own: in a program that closed
+            # its stdin the number could be 0.
+            fd = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 3)
+        except OSError:
+            ours.close()
+            raise
+    return ours, socket.socket(fileno=fd)
 
 
 # By preload set, and by whether its sandboxes share the host's network: to leave that network is

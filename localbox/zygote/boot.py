@@ -37,6 +37,7 @@ def main() -> NoReturn:
             cgroup_roots = cgroups.open_roots()
             _enter_read_only_view()
             _exec_again(control, cgroup_roots)
+        syscalls.rename_process("localbox.zygote")
         # Imported here: the first stage needs none of it.
         from localbox.zygote.server import Zygote
 

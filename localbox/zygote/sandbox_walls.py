@@ -65,6 +65,11 @@ def plan_walls(
         # the file, should the zygote die before it writes, is not the expected byte.
         program.call("read", GO_FD, bytes(1), 1, told="id maps", expect=1)
         program.close(GO_FD)
+    with program.wall(walls.CGROUP_NAMESPACE):
+        # Not with the clone: its root is the group we are in, and with cgroup v1 the zygote has
+        # moved us into our own only by now.
+        program.call("unshare", syscalls.CLONE_NEWCGROUP, told="cgroup namespace")
+    with program.wall(walls.USER_NAMESPACE):
         if shifts_ids:
             _become_guest_user(program)
         # After the change of ids, which clears it; and the zygote may have died before it.
