@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from localbox._async.commands import Commands
 from localbox._async.connection import REQUEST_TIMEOUT_S, AsyncConnection
@@ -25,6 +24,9 @@ from localbox.models import Isolation, SandboxInfo, SandboxLifecycle, SandboxSta
 from localbox.policy import Policy
 from localbox.transport import asyncio as transport
 from localbox.transport.wire import PeerGoneError
+
+if TYPE_CHECKING:
+    import logging
 
 Profile = str | os.PathLike[str] | Policy
 

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from localbox._sync.commands import Commands
 from localbox._sync.connection import REQUEST_TIMEOUT_S, Connection
@@ -26,6 +25,9 @@ from localbox.models import Isolation, SandboxInfo, SandboxLifecycle, SandboxSta
 from localbox.policy import Policy
 from localbox.transport import blocking as transport
 from localbox.transport.wire import PeerGoneError
+
+if TYPE_CHECKING:
+    import logging
 
 Profile = str | os.PathLike[str] | Policy
 
