@@ -86,7 +86,9 @@ class Agent:
         # Handlers are for SIGCHLD alone. A signal PID 1 has no handler for is dropped when it
         # comes from inside, so guest code cannot interrupt the agent; Python's own handler for
         # SIGINT would be an exception here.
+        # The zygote ignores SIGHUP, and programs would inherit that.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

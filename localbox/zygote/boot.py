@@ -7,6 +7,7 @@ through a writable mount would succeed. From a mount namespace already read-only
 
 from __future__ import annotations
 
+import importlib
 import os
 import select
 import signal
@@ -34,6 +35,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         if stage == "1":
+            _write_bytecode()
             cgroup_roots = cgroups.open_roots()
             _enter_read_only_view()
             _exec_again(control, cgroup_roots)
@@ -66,6 +68,30 @@ def _watch_owner(owner_pid: int) -> int:
     if os.getppid() != owner_pid or select.select([owner_fd], [], [], 0)[0]:
         sys.exit(0)
     return owner_fd
+
+
+def _write_bytecode() -> None:
+    """Compile our modules where that was not done, as in a source checkout.
+
+    The second stage cannot write what it compiled, and would do it again for every zygote.
+    """
+    package = os.path.dirname(os.path.dirname(__file__))
+    if not os.access(f"{package}/zygote", os.W_OK):
+        return
+    for folder in ("zygote", "guest", "confinement", "protocol"):
+        for name in os.listdir(f"{package}/{folder}"):
+            stem, extension = os.path.splitext(name)
+            compiled = f"{package}/{folder}/__pycache__/{stem}.{sys.implementation.cache_tag}.pyc"
+            if extension == ".py" and _is_stale(compiled, f"{package}/{folder}/{name}"):
+                importlib.import_module("localbox.zygote.server")
+                return
+
+
+def _is_stale(compiled: str, source: str) -> bool:
+    try:
+        return os.stat(compiled).st_mtime < os.stat(source).st_mtime
+    except FileNotFoundError:
+        return True
 
 
 def _enter_read_only_view() -> None:

@@ -371,3 +371,17 @@ async def test_a_sandbox_out_of_processes_says_so() -> None:
 
         await until(works)
         assert (await sandbox.commands.run("echo again")).stdout == "again\n"
+
+
+async def test_a_program_ignores_no_signal_it_did_not_ask_to(sandbox: AsyncSandbox) -> None:
+    result = await sandbox.commands.run("grep SigIgn /proc/self/status")
+    assert result.stdout.split() == ["SigIgn:", "0" * 16]
+    code = "print(open('/proc/self/status').read().split('SigIgn:')[1].split()[0])"
+    ignored = int((await sandbox.commands.run_python(code)).stdout, 16)
+    # Python itself ignores SIGPIPE (13) and SIGXFSZ (25).
+    assert ignored == 1 << 12 | 1 << 24
+
+
+async def test_pid_1_does_not_tell_whom_it_works_for(sandbox: AsyncSandbox) -> None:
+    result = await sandbox.commands.run("tr '\\0' '\\n' < /proc/1/cmdline")
+    assert result.stdout.split() == ["localbox.zygote"]
