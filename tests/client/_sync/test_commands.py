@@ -363,7 +363,8 @@ def test_a_sandbox_out_of_processes_says_so() -> None:
 
 def test_a_program_ignores_no_signal_it_did_not_ask_to(sandbox: Sandbox) -> None:
     result = sandbox.commands.run("grep SigIgn /proc/self/status")
-    assert result.stdout.split() == ["SigIgn:", "0" * 16]
+    # posix_spawn leaves 32 and 33 ignored, which are the C library's own.
+    assert int(result.stdout.split()[1], 16) & ~(0b11 << 31) == 0
     code = "print(open('/proc/self/status').read().split('SigIgn:')[1].split()[0])"
     ignored = int(sandbox.commands.run_python(code).stdout, 16)
     # Python itself ignores SIGPIPE (13) and SIGXFSZ (25).
