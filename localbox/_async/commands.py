@@ -170,7 +170,15 @@ class Commands:
             raise InvalidArgumentException("cmd must be a str without NUL bytes")
         program: Message = {"argv": ["/bin/bash", "-l", "-c", cmd]}
         handle = await self._start(
-            program, envs, user, cwd, stdin, timeout, retain_output, on_stdout, on_stderr
+            {**program, "background": bool(background)},
+            envs,
+            user,
+            cwd,
+            stdin,
+            timeout,
+            retain_output,
+            on_stdout,
+            on_stderr,
         )
         if background:
             return handle
@@ -207,7 +215,12 @@ class Commands:
         if not isinstance(code, str):
             raise InvalidArgumentException("code must be a str")
         argv = ["-c" if filename == "<string>" else filename, *(args or [])]
-        program: Message = {"code": code, "filename": filename, "argv": argv}
+        program: Message = {
+            "code": code,
+            "filename": filename,
+            "argv": argv,
+            "background": False,
+        }
         handle = await self._start(
             program, envs, None, cwd, None, timeout, retain_output, on_stdout, on_stderr
         )

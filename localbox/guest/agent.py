@@ -6,10 +6,10 @@ one end through the one descriptor the agent was born with. Guest code cannot re
 
 from __future__ import annotations
 
+import _signal
 import array
 import contextlib
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -72,11 +72,11 @@ class Agent:
         self._env: dict[str, str] = settings["env"]
         self._loop = Loop()
         self._processes: dict[int, Process] = {}
-
-    def run(self) -> NoReturn:
         self._watch_children()
         self._rendezvous.setblocking(False)
         self._loop.watch(self._rendezvous.fileno(), READ, lambda _events: self._accept())
+
+    def run(self) -> NoReturn:
         self._loop.run()
         raise AssertionError("the loop has no end")
 
@@ -87,11 +87,11 @@ class Agent:
         # comes from inside, so guest code cannot interrupt the agent; Python's own handler for
         # SIGINT would be an exception here.
         # The zygote ignores SIGHUP, and programs would inherit that.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+        _signal.signal(_signal.SIGHUP, _signal.SIG_DFL)
+        _signal.signal(_signal.SIGCHLD, lambda _number, _frame: None)
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        _signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
 
         def woken(_events: int) -> None:
             with contextlib.suppress(BlockingIOError):
@@ -204,7 +204,7 @@ class Agent:
         config = {"argv": request["argv"], "cwd": cwd, "env": env, "tag": request.get("tag")}
         process = Process(self._loop, pid, config)
         self._processes[pid] = process
-        process.subscribe(connection)
+        process.subscribe(connection, tell_pid_now=bool(request["background"]))
         process.attach_pipes(*pipes)
         process.set_deadline(request.get("timeout_s"))
         if status_fd >= 0:

@@ -32,6 +32,7 @@ class Connection:
         self._decoder = FrameDecoder()
         self._out: deque[memoryview] = deque()
         self._out_bytes = 0
+        self._held = b""
         self._closing = False
         self._reading = True
         self.on_frame: Callable[[Frame], None] | None = None
@@ -56,6 +57,10 @@ class Connection:
     def send_message(self, message: Message, fd: int = -1) -> None:
         """Send a message; `fd`, if given, travels with it and stays the caller's to close."""
         self._send(encode_message(message), fd)
+
+    def hold_message(self, message: Message) -> None:
+        """Send a message together with whatever is sent next, and so wake the host once."""
+        self._held += encode_message(message)
 
     def send_chunk(self, kind: int, chunk: bytes) -> None:
         self._send(encode(kind, chunk), -1)
@@ -124,6 +129,8 @@ class Connection:
     def _send(self, data: bytes, fd: int) -> None:
         if self.closed:
             return
+        if self._held:
+            data, self._held = self._held + data, b""
         if fd >= 0:
             # A descriptor goes with the first byte of its message, so nothing may be queued
             # before it; exchanges that pass one send nothing earlier.

@@ -71,11 +71,20 @@ class Process:
         if timeout_s:
             self._deadline = self._loop.call_later(timeout_s, self._expire)
 
-    def subscribe(self, connection: Connection) -> None:
+    def subscribe(self, connection: Connection, *, tell_pid_now: bool = True) -> None:
+        """Send this process's output to `connection`, after a message that has the pid.
+
+        Args:
+            tell_pid_now: False leaves that message until there is something else to say.
+        """
         self._subscribers.append(connection)
         connection.on_close = lambda: self._unsubscribe(connection)
         connection.on_drain = self._resume
-        connection.send_message({"start": {"pid": self.pid}})
+        start = {"start": {"pid": self.pid}}
+        if tell_pid_now:
+            connection.send_message(start)
+        else:
+            connection.hold_message(start)
 
     def kill(self) -> None:
         """SIGKILL for the whole process group, so that a shell's children do not stay behind."""

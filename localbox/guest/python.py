@@ -106,8 +106,8 @@ def _reseed_numpy() -> None:
 
 
 def _restore_signals() -> None:
-    # _signal's functions, because signal's would turn numbers into enum members and back, and
-    # have a dozen pages copied for it.
+    # signal's own functions would turn numbers into enum members and back, and have a dozen pages
+    # copied for it; so in the agent.
     _signal.set_wakeup_fd(-1)
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)

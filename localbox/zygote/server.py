@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 # How long the owner may take to send the rest of a long request; it is trusted, not infallible.
 _REQUEST_TIMEOUT_S = 10.0
 _REMEMBERED_ENDS = 4096
+# After a create, the time in which a sandbox builds its walls and is asked for its first result.
+# Preparing for the next one then would compete with it for a processor.
+_BREATHER_S = 0.005
+_NEVER = float("inf")
 
 
 class Zygote:
@@ -52,6 +56,7 @@ class Zygote:
         self._by_pidfd: dict[int, LiveSandbox] = {}
         self._ended: dict[str, str] = {}  # why
         self._memory = MemoryWatch()
+        self._get_ready_at = _NEVER
         self._poll = select.epoll()
         preload(modules, sys_path)
 
@@ -80,13 +85,19 @@ class Zygote:
     # Time and memory
 
     def _patience(self) -> float:
-        if not self._live:
+        if not self._live and self._get_ready_at == _NEVER:
             return -1
-        until = min(sandbox.deadline for sandbox in self._live.values()) - time.monotonic()
+        due = min((sandbox.deadline for sandbox in self._live.values()), default=_NEVER)
+        until = min(due, self._get_ready_at) - time.monotonic()
         return max(0.0, min(until, self._memory.patience_s(len(self._live))))
 
     def _enforce(self) -> None:
         now = time.monotonic()
+        if self._get_ready_at <= now:
+            self._get_ready_at = _NEVER
+            # If this fails, the next one to ask will hear why.
+            with contextlib.suppress(WallFailure):
+                self._nursery.get_ready()
         for sandbox in list(self._live.values()):
             if sandbox.deadline <= now:
                 sandbox.end("its timeout expired")
@@ -151,9 +162,7 @@ class Zygote:
         self._live[sandbox.sandbox_id] = sandbox
         self._by_pidfd[sandbox.pidfd] = sandbox
         self._poll.register(sandbox.pidfd, select.EPOLLIN)
-        # The child is on its way; if this fails, the next one to ask will hear why.
-        with contextlib.suppress(WallFailure):
-            self._nursery.get_ready()
+        self._get_ready_at = time.monotonic() + _BREATHER_S
 
     def _kill(self, sandbox_id: str, reply: socket.socket) -> None:
         sandbox = self._live.get(sandbox_id)
