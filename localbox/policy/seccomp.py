@@ -1,7 +1,7 @@
 """Seccomp -> BPF programs, compiled once per policy and machine and then read from a cache.
 
-The programs are loaded in order with seccomp(2), and all of them are asked about every call:
-the strictest answer holds. The big one comes last, because it may forbid seccomp(2) itself.
+The programs are loaded in order with seccomp(2), and all of them are asked about every call: the
+strictest answer holds. As yet there is one.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import struct
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +40,8 @@ def build(seccomp: Seccomp, machine: str) -> tuple[tuple[bytes, ...], Path | Non
         if seccomp.profile is not None:
             programs = (_oci_program(lib, seccomp.profile_json, machine),)
         else:
-            programs = (
-                *_argument_programs(lib, seccomp, machine),
-                _main_program(lib, seccomp, machine),
-            )
+            arguments = _argument_program(lib, seccomp, machine)
+            programs = (_chained(_main_program(lib, seccomp, machine), arguments),)
     except OSError as error:
         raise WallError(
             "seccomp",
@@ -97,8 +94,26 @@ def _main_program(lib: Any, seccomp: Seccomp, machine: str) -> bytes:
     return _newer_calls_absent(machine) + _export(program)
 
 
-def _argument_programs(lib: Any, seccomp: Seccomp, machine: str) -> Iterable[bytes]:
-    """Allow by default: refuse arguments, each with its own errno. None if no rule does."""
+def _chained(first: bytes, second: bytes) -> bytes:
+    """Ask `second` about what `first` allows.
+
+    As two filters they would cost every sandbox a tenth of a millisecond more to load, and each
+    call that is not decided by its number alone a little more to make.
+    """
+    if not second:
+        return first
+    jump_always, allow = 0x05, struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)
+    count = len(first) // 8
+    steps = [first[8 * index : 8 * index + 8] for index in range(count)]
+    chained = (
+        struct.pack("=HBBI", jump_always, 0, 0, count - index - 1) if step == allow else step
+        for index, step in enumerate(steps)
+    )
+    return b"".join(chained) + second
+
+
+def _argument_program(lib: Any, seccomp: Seccomp, machine: str) -> bytes:
+    """Allow by default: refuse arguments, each with its own errno. Empty if no rule does."""
     program = _new_filter(lib, lib.ALLOW, machine)
     permitted = set(seccomp.permitted())
     any_rule = False
@@ -107,7 +122,7 @@ def _argument_programs(lib: Any, seccomp: Seccomp, machine: str) -> Iterable[byt
             if call in permitted:
                 _add(lib, program, lib.ERRNO(number), call, match)
                 any_rule = True
-    return (_export(program),) if any_rule else ()
+    return _export(program) if any_rule else b""
 
 
 def _oci_program(lib: Any, text: str, machine: str) -> bytes:
