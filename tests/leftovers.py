@@ -51,7 +51,7 @@ def holdings() -> Holdings:
     zygotes = list(zygote_process._zygotes.values())
     return Holdings(
         descriptors=frozenset(_descriptors({zygote.rendezvous.fileno() for zygote in zygotes})),
-        processes=frozenset(_descendants(os.getpid()) - {zygote.pid for zygote in zygotes}),
+        processes=frozenset(descendants(os.getpid()) - {zygote.pid for zygote in zygotes}),
         mounts=frozenset(Path("/proc/self/mountinfo").read_text("utf-8").splitlines()),
         cgroups=frozenset(_cgroups({zygote.pid for zygote in zygotes})),
         directories=frozenset(
@@ -90,7 +90,7 @@ def _descriptors(apart_from: set[int]) -> set[tuple[int, str]]:
     return found
 
 
-def _descendants(root_pid: int) -> set[int]:
+def descendants(root_pid: int) -> set[int]:
     found: set[int] = set()
     pending = [root_pid]
     while pending:
