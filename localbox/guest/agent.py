@@ -55,15 +55,16 @@ class Agent:
         self,
         rendezvous: socket.socket,
         settings: dict[str, Any],
-        become_guest: Callable[[int], None],
+        become_guest: Callable[[], None],
     ) -> None:
         """
         Args:
             rendezvous: where the host sends the ends of new exchanges.
             settings: `env`, `extra_env` (the part of it that `os.environ` lacks), `home`, `user`,
                 `cpu_time_s`.
-            become_guest: makes a forked process the guest's: closes descriptors from a number on
-                and lets /proc show it. Its system calls are not ours to import.
+            become_guest: makes a forked process the guest's: closes all descriptors above the
+                standard ones and the status pipe, and lets /proc show it. Its system calls are
+                not ours to import.
         """
         self._rendezvous = rendezvous
         self._settings = settings

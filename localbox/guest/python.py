@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-_STATUS_FD = 3
+STATUS_FD = 3
 
 
 def spawn_python(
@@ -33,7 +33,7 @@ def spawn_python(
     extra_env: dict[str, str],
     cwd: str,
     cpu_time_s: int | None,
-    become_guest: Callable[[int], None],
+    become_guest: Callable[[], None],
 ) -> tuple[int, int, int, int, int]:
     """Fork and run `request["code"]`.
 
@@ -67,7 +67,7 @@ def _run_child(
     extra_env: dict[str, str],
     cwd: str,
     cpu_time_s: int | None,
-    become_guest: Callable[[int], None],
+    become_guest: Callable[[], None],
 ) -> NoReturn:
     exit_code = 70  # EX_SOFTWARE, should anything below fail before the code runs
     try:
@@ -75,10 +75,10 @@ def _run_child(
         # The status pipe first, while no number below 4 is in its way or another's.
         fds[3] = os.dup(fds[3])
         for target, fd in enumerate(fds):
-            os.dup2(fd, target, inheritable=target != _STATUS_FD)
+            os.dup2(fd, target, inheritable=target != STATUS_FD)
         # All of the agent's other descriptors: its epoll, the host's sockets, other commands'
         # pipes. The Python objects that own them are never collected: this never returns.
-        become_guest(_STATUS_FD + 1)
+        become_guest()
         _restore_signals()
         if extra_env:
             os.environ.update(extra_env)
@@ -94,7 +94,7 @@ def _run_child(
             with contextlib.suppress(BaseException):
                 stream.flush()
         with contextlib.suppress(BaseException):
-            os.write(_STATUS_FD, bytes([exit_code]))
+            os.write(STATUS_FD, bytes([exit_code]))
         os._exit(exit_code)
 
 

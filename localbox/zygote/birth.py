@@ -29,13 +29,23 @@ class _Template:
         self,
         plan: dict[str, Any],
         mount_namespace_fd: int,
-        walls: SandboxWalls,
+        sandbox_walls: SandboxWalls,
         settings: dict[str, Any],
     ) -> None:
         self.plan = plan
         self.mount_namespace_fd = mount_namespace_fd
-        self.walls = walls
+        self.walls = sandbox_walls
         self.settings = settings
+        self._ready: dict[str | None, bytes] = {}
+
+    def ready(self, cgroup: str | None) -> bytes:
+        """What a sandbox says when its walls stand; the same for all but for their cgroup."""
+        if cgroup not in self._ready:
+            standing = list(self.walls.standing)
+            if cgroup is not None:
+                standing.append((walls.CGROUP, cgroup))
+            self._ready[cgroup] = encode_message({"ready": {"walls": standing}})
+        return self._ready[cgroup]
 
 
 class Nursery:
@@ -128,9 +138,6 @@ class Nursery:
             done.callback(os.close, go_writer)
             self._parking.enter(plan)
             lower_fds = self._shifted_lowers(plan, slot, done)
-            standing = list(template.walls.standing)
-            if cgroup is not None:
-                standing.append((walls.CGROUP, cgroup.description))
             settings = template.settings
             if env:
                 settings = {**settings, "env": {**settings["env"], **env}, "extra_env": env}
@@ -138,7 +145,7 @@ class Nursery:
                 fds=(rendezvous_fd, reply_fd, go_reader, self._pidfd, *lower_fds),
                 program=template.walls.program,
                 settings=settings,
-                ready=encode_message({"ready": {"walls": standing}}),
+                ready=template.ready(cgroup.description if cgroup else None),
             )
             with building(walls.USER_NAMESPACE):
                 pid, pidfd = syscalls.clone3(_NAMESPACES, cgroup.clone_fd if cgroup else None)

@@ -9,6 +9,7 @@ from localbox.confinement import syscalls
 from localbox.confinement.program import Program
 from localbox.confinement.walls import WallFailure
 from localbox.guest.agent import Agent
+from localbox.guest.python import STATUS_FD
 from localbox.protocol.frames import encode_message
 from localbox.zygote.sandbox_walls import RENDEZVOUS_FD, REPLY_FD
 
@@ -51,7 +52,7 @@ def run_sandbox(birth: Birth) -> NoReturn:
         agent = Agent(
             socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, RENDEZVOUS_FD),
             birth.settings,
-            _become_guest,
+            _BECOME_GUEST,
         )
         reply.sendall(birth.ready)
         reply.close()
@@ -60,8 +61,15 @@ def run_sandbox(birth: Birth) -> NoReturn:
         os._exit(1)
 
 
-def _become_guest(first_fd: int) -> None:
+def _write_guest_program() -> Program:
     """What a process forked from the agent does before it is guest code's."""
-    syscalls.close_range(first_fd)
+    program = Program({0, 1, 2, STATUS_FD})
+    # All of the agent's descriptors but the standard ones: its epoll, the host's sockets, other
+    # commands' pipes.
+    program.call("close_range", STATUS_FD + 1, 0xFFFFFFFF, 0)
     # The agent is closed to readers of /proc/PID; programs do read their own /proc/self/fd.
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+    program.prctl(syscalls.PR_SET_DUMPABLE, 1)
+    return program
+
+
+_BECOME_GUEST = _write_guest_program().run
