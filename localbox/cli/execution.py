@@ -68,7 +68,8 @@ def execute(run: Run) -> int:
     with Sandbox.create(timeout=lifetime_s, profile=run.policy) as sandbox:
         # Neither `run` nor `run_python` fits both: one takes no source, the other no stdin.
         handle = sandbox.commands._start(
-            run.program,
+            # In the background in the agent's sense: the pid is wanted at once, to feed it.
+            {**run.program, "background": True},
             run.envs,
             None,
             run.cwd,

@@ -162,6 +162,8 @@ class Agent:
             connection.fail(error.kind, str(error), error.number)
         except ValueError as error:
             connection.fail("invalid_argument", str(error))
+        except (KeyError, TypeError) as error:
+            connection.fail("internal", f"the agent does not understand the request: {error!r}")
         except OSError as error:
             connection.fail(files.error_kind(error.errno), _describe(error), error.errno)
 
@@ -205,7 +207,7 @@ class Agent:
         config = {"argv": request["argv"], "cwd": cwd, "env": env, "tag": request.get("tag")}
         process = Process(self._loop, pid, config)
         self._processes[pid] = process
-        process.subscribe(connection, tell_pid_now=bool(request["background"]))
+        process.subscribe(connection, tell_pid_now=request["background"])
         process.attach_pipes(*pipes)
         process.set_deadline(request.get("timeout_s"))
         if status_fd >= 0:

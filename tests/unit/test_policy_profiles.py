@@ -84,7 +84,7 @@ def test_strict_is_nowhere_wider_than_default() -> None:
 
 
 def test_data_analysis_preloads_its_libraries() -> None:
-    assert load_profile("data-analysis").process.preload == ("numpy", "pandas", "matplotlib")
+    assert load_profile("data-analysis").process.preload == ("numpy", "pandas", "matplotlib.pyplot")
 
 
 def test_trusted_has_the_network_and_every_other_wall() -> None:
