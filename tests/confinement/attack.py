@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyseccomp
 import pytest
@@ -64,6 +65,13 @@ def number_of(name: str) -> int:
     if number < 0:
         pytest.skip(f"this machine has no system call {name}")
     return int(number)
+
+
+def lacking(feature: str) -> NoReturn:
+    """Skip for want of a kernel feature; where CI promises a machine with all of them, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"this kernel has no {feature}")
+    pytest.skip(f"this kernel has no {feature}")
 
 
 def policy(profile: str = "default", **overrides: Any) -> Policy:

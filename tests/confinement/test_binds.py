@@ -149,6 +149,32 @@ def test_a_mount_below_the_home_directory_lies_over_it(shared: Path, tmp_path: P
     assert (shared / "sub" / "result").read_text() == "x"
 
 
+def test_an_overlay_takes_changes_and_keeps_them_inside(shared: Path, tmp_path: Path) -> None:
+    """What lies below is the host's; what is written is the sandbox's. So pip install works."""
+    profile = tmp_path / "overlay.yaml"
+    profile.write_text(
+        f"filesystem: {{readonly: [{{source: {shared}, destination: /mnt/lay}}],"
+        " overlay: [/mnt/lay]}\n"
+    )
+    before = sorted(os.listdir(shared))
+    with Sandbox.create(profile=profile) as sandbox, Sandbox.create(profile=profile) as other:
+        for change in (
+            "open('/mnt/lay/file', 'a').write(' and the guest')",
+            "open('/mnt/lay/new', 'w').write('x')",
+            "os.mkdir('/mnt/lay/sub/new')",
+            "os.unlink('/mnt/lay/private')",
+        ):
+            assert outcome(sandbox, change) == "allowed"
+        assert sandbox.files.read("/mnt/lay/file") == "from the host and the guest"
+        assert not sandbox.files.exists("/mnt/lay/private")
+        # Neither the host nor another sandbox sees any of it.
+        assert other.files.read("/mnt/lay/file") == "from the host"
+        assert other.files.exists("/mnt/lay/private")
+    assert sorted(os.listdir(shared)) == before
+    assert (shared / "file").read_text() == "from the host"
+    assert os.listdir(shared / "sub") == []
+
+
 def test_a_mount_that_is_missing_on_the_host_is_an_error_that_names_it(tmp_path: Path) -> None:
     from localbox import SandboxException
 

@@ -22,7 +22,7 @@ import pytest
 from localbox import Sandbox, SandboxException, SandboxNotFoundException, SandboxNotRunningException
 from localbox.engine import zygote_process
 from tests import leftovers
-from tests.confinement.attack import lines, status
+from tests.confinement.attack import host_pids, lines, status
 
 SURVIVORS_GONE_S = 2.0
 ROOT = Path(__file__).parent.parent.parent
@@ -350,6 +350,22 @@ def test_a_sandbox_outlives_the_thread_that_made_it() -> None:
         for _ in range(20):
             assert lines(sandbox, "echo on") == ["on"]
         assert sandbox.is_running()
+
+
+def test_the_timeout_holds_while_the_host_program_does_nothing() -> None:
+    sandbox = Sandbox.create(timeout=1)
+    sandbox.commands.run("setsid sleep 1000 &")
+    pids = host_pids(sandbox)
+    watched = [os.pidfd_open(pid) for pid in pids]
+    try:
+        for pidfd in watched:
+            assert select.select([pidfd], [], [], 20)[0], "it outlived its timeout"
+    finally:
+        for pidfd in watched:
+            os.close(pidfd)
+    with pytest.raises(SandboxNotRunningException, match="timeout expired"):
+        sandbox.commands.run("true")
+    assert sandbox.kill() is False
 
 
 def test_two_host_programs_do_not_meet(sandbox: Sandbox, start) -> None:  # type: ignore[no-untyped-def]

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from localbox import CommandExitException, Sandbox, SandboxException, SandboxNotRunningException
+from localbox import (
+    CommandExitException,
+    Sandbox,
+    SandboxException,
+    SandboxNotRunningException,
+    WallError,
+)
 from tests import leftovers
 from tests.confinement.attack import ask, host_pids, lines, outcome, policy
 
@@ -114,6 +120,34 @@ for pid in pids:
         else:
             with pytest.raises(SandboxNotRunningException, match=sandbox.sandbox_id):
                 sandbox.commands.run("true")
+
+
+def test_a_cgroup_limits_memory_and_processes_where_one_is_required(tmp_path: Path) -> None:
+    profile = tmp_path / "grouped.yaml"
+    profile.write_text("isolation: {require: [cgroup]}\nresources: {memory: 128MiB, pids: 30}\n")
+    problem: WallError | None = None
+    sandbox: Sandbox | None = None
+    try:
+        sandbox = Sandbox.create(profile=profile)
+    except WallError as error:
+        problem = error
+    if sandbox is None:
+        # An ordinary user can rarely make one. Then nothing has run, and the error says why.
+        assert problem is not None
+        assert problem.wall == "cgroup"
+        assert os.geteuid() != 0 or os.environ.get("CI") != "true", problem
+        return
+    with sandbox:
+        assert "cgroup" in sandbox.isolation
+        groups = Path(f"/proc/{host_pids(sandbox)[0]}/cgroup").read_text()
+        assert f"localbox-{sandbox._record.zygote.pid}-{sandbox.sandbox_id}" in groups
+        with pytest.raises(CommandExitException):
+            # More than there is, a piece at a time so that RLIMIT_DATA is not what ends it.
+            sandbox.commands.run(
+                "for n in 1 2 3 4; do python3 -c 'x = b\"x\" * (60 << 20); input()' < <(sleep 9) &"
+                " pids+=($!); done; for pid in ${pids[@]}; do wait $pid || exit 1; done",
+                timeout=30,
+            )
 
 
 def test_shared_memory_counts_too() -> None:

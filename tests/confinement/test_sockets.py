@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from localbox import Sandbox
-from tests.confinement.attack import ask, outcome, policy
+from tests.confinement.attack import ask, lacking, outcome, policy
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_landlock_keeps_abstract_sockets_inside_where_the_network_is_shared(
     with Sandbox.create(profile=policy("trusted")) as sandbox:
         abi = next((w.detail for w in sandbox.isolation if w.name == "landlock" and w.stands), "")
         if not abi or int(abi.removeprefix("ABI ")) < 6:
-            pytest.skip("this kernel's Landlock has no scopes")
+            lacking("Landlock of ABI 6")
         assert outcome(sandbox, connect(f"\0{abstract_name}")) == "EPERM"
 
 
