@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from localbox import CommandExitException, Sandbox
+from tests import leftovers
 from tests.confinement.attack import ask, call, host_pids, lines, outcome, status
 
 
@@ -128,11 +129,11 @@ def test_a_stopped_guest_holds_up_nothing(sandbox: Sandbox) -> None:
 
 
 def test_orphans_end_with_the_sandbox() -> None:
-    sandbox = Sandbox.create()
-    sandbox.commands.run("for n in 1 2 3; do setsid nohup sleep 1000 >/dev/null 2>&1 & done")
-    pids = host_pids(sandbox)
-    assert len(pids) == 4
-    sandbox.kill()
+    with Sandbox.create() as sandbox:
+        sandbox.commands.run("for n in 1 2 3; do setsid nohup sleep 1000 >/dev/null 2>&1 & done")
+        # The agent, the three and, until it is reaped, the shell.
+        leftovers.wait_until(lambda: len(host_pids(sandbox)) == 4)
+        pids = host_pids(sandbox)
     # kill() returned, so nothing is left; nothing to wait for.
     assert [pid for pid in pids if os.path.exists(f"/proc/{pid}")] == []
 
