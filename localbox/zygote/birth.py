@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import signal
 import sys
 
 from localbox.confinement import cgroups, identity, landlock, syscalls, walls
@@ -151,6 +152,21 @@ class Nursery:
                 pid, pidfd = syscalls.clone3(_NAMESPACES, cgroup.clone_fd if cgroup else None)
             if pid == 0:
                 run_sandbox(birth)
+            # The kernel often puts a child behind its parent on the same processor, and then it
+            # waits for the maps: nothing else comes before them, and all else after it.
+            try:
+                if cgroup is not None:
+                    with building(walls.CGROUP):
+                        cgroup.adopt(pid)
+                with building(walls.USER_NAMESPACE):
+                    identity.write_id_maps(pid, slot)
+                os.write(go_writer, b"1")
+                os.sched_yield()
+            except BaseException:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                os.close(pidfd)
+                raise
             sandbox = LiveSandbox(
                 sandbox_id,
                 pid,
@@ -161,18 +177,6 @@ class Nursery:
                 cgroup=cgroup,
             )
             sandbox.set_timeout(timeout_s)
-            try:
-                if cgroup is not None:
-                    with building(walls.CGROUP):
-                        cgroup.adopt(pid)
-                with building(walls.USER_NAMESPACE):
-                    identity.write_id_maps(pid, slot)
-                os.write(go_writer, b"1")
-            except BaseException:
-                sandbox.end("a wall could not be built")
-                os.waitpid(pid, 0)
-                os.close(pidfd)
-                raise
             undo.pop_all()
             self._parking.leave()
             return sandbox

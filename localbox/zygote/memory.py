@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterable
 
 from localbox.confinement.host_proc import open_proc, read_proc
@@ -29,6 +30,10 @@ class MemoryWatch:
     def patience_s(self, sandboxes: int) -> float:
         self._interval = max(_INTERVAL_S, sandboxes * _INTERVAL_PER_SANDBOX_S)
         return self._interval
+
+    def postpone(self, delay_s: float) -> None:
+        """Not now: a sandbox is being born, and what it can hold yet is next to nothing."""
+        self._next_look = max(self._next_look, time.monotonic() + delay_s)
 
     def look(self, sandboxes: Iterable[LiveSandbox], now: float) -> None:
         if now < self._next_look:

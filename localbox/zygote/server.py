@@ -163,6 +163,7 @@ class Zygote:
         self._by_pidfd[sandbox.pidfd] = sandbox
         self._poll.register(sandbox.pidfd, select.EPOLLIN)
         self._get_ready_at = time.monotonic() + _BREATHER_S
+        self._memory.postpone(_BREATHER_S)
 
     def _kill(self, sandbox_id: str, reply: socket.socket) -> None:
         sandbox = self._live.get(sandbox_id)
