@@ -225,7 +225,8 @@ async def test_remove_takes_files_trees_and_links_but_not_what_links_lead_to(
     sandbox: AsyncSandbox,
 ) -> None:
     await sandbox.commands.run(
-        "mkdir -p keep tree/sub; touch keep/a tree/sub/b file; ln -s $PWD/keep tree/l; ln -s keep link"
+        "mkdir -p keep tree/sub; touch keep/a tree/sub/b file; "
+        "ln -s $PWD/keep tree/l; ln -s keep link"
     )
     await sandbox.files.remove("file")
     await sandbox.files.remove("tree")

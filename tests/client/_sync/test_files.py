@@ -210,7 +210,8 @@ def test_remove_takes_files_trees_and_links_but_not_what_links_lead_to(
     sandbox: Sandbox,
 ) -> None:
     sandbox.commands.run(
-        "mkdir -p keep tree/sub; touch keep/a tree/sub/b file; ln -s $PWD/keep tree/l; ln -s keep link"
+        "mkdir -p keep tree/sub; touch keep/a tree/sub/b file; "
+        "ln -s $PWD/keep tree/l; ln -s keep link"
     )
     sandbox.files.remove("file")
     sandbox.files.remove("tree")
