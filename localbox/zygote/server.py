@@ -36,7 +36,7 @@ _REQUEST_TIMEOUT_S = 10.0
 _REMEMBERED_ENDS = 4096
 # After a create, the time in which a sandbox builds its walls and is asked for its first result.
 # Preparing for the next one then would compete with it for a processor.
-_BREATHER_S = 0.005
+_BREATHER_S = 0.008
 _NEVER = float("inf")
 
 
