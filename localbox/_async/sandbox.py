@@ -267,8 +267,6 @@ class AsyncSandbox:
             isolation=Isolation(()),
             template=template,
             metadata=notes,
-            envs=environment,
-            timeout_s=timeout_s,
         )
         try:
             with theirs:

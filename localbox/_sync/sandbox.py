@@ -251,8 +251,6 @@ class Sandbox:
             isolation=Isolation(()),
             template=template,
             metadata=notes,
-            envs=environment,
-            timeout_s=timeout_s,
         )
         try:
             with theirs:

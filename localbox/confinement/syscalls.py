@@ -73,7 +73,6 @@ _NR_BY_MACHINE = {
 }
 _NR = {**_NR_COMMON, **_NR_BY_MACHINE.get(MACHINE, {})}
 
-CLONE_NEWTIME = 0x00000080
 CLONE_PIDFD = 0x00001000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -90,11 +89,9 @@ MS_RDONLY = 0x1
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
 MS_NOEXEC = 0x8
-MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
-MS_SLAVE = 0x80000
 MNT_DETACH = 2
 
 OPEN_TREE_CLONE = 1
@@ -102,7 +99,6 @@ MOVE_MOUNT_F_EMPTY_PATH = 0x4
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
-AT_SYMLINK_NOFOLLOW = 0x100
 
 MOUNT_ATTR_RDONLY = 0x1
 MOUNT_ATTR_NOSUID = 0x2
@@ -112,7 +108,6 @@ MOUNT_ATTR_IDMAP = 0x00100000
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
-PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
 PR_SET_SECUREBITS = 28
 PR_SET_NO_NEW_PRIVS = 38
@@ -224,29 +219,6 @@ def mount_setattr(
         ctypes.c_size_t(len(attr)),
     ):
         raise _fail("mount_setattr", where)
-
-
-def close_range(first: int, last: int = 0xFFFFFFFF) -> None:
-    if _syscall(
-        ctypes.c_long(number_of("close_range")),
-        ctypes.c_uint(first),
-        ctypes.c_uint(last),
-        ctypes.c_uint(0),
-    ):
-        raise _fail("close_range", first)
-
-
-def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
-    result = _libc.prctl(
-        ctypes.c_int(option),
-        ctypes.c_ulong(arg2),
-        ctypes.c_ulong(arg3),
-        ctypes.c_ulong(arg4),
-        ctypes.c_ulong(arg5),
-    )
-    if result < 0:
-        raise _fail("prctl", option)
-    return int(result)
 
 
 # glibc keeps the thread id inside struct pthread, and only its own fork() renews it there. The

@@ -6,10 +6,8 @@ import os
 import select
 import socket
 import threading
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from localbox.engine.zygote_process import ZygoteProcess
@@ -28,10 +26,6 @@ class SandboxRecord:
     isolation: Isolation
     template: str
     metadata: Mapping[str, str]
-    envs: Mapping[str, str]
-    timeout_s: float
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    started: float = field(default_factory=time.monotonic)
 
 
 class Rendezvous(socket.socket):

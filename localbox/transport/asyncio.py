@@ -17,9 +17,6 @@ T = TypeVar("T")
 # The frames of one exchange as they come; closing it ends the exchange.
 FrameStream = AsyncGenerator[Frame, None]
 
-# A constructor cannot wait, so AsyncSandbox() is told to use AsyncSandbox.create().
-CONSTRUCTOR_CREATES = False
-
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call something that blocks, in a thread."""

@@ -22,7 +22,6 @@ T = TypeVar("T")
 # The frames of one exchange as they come; closing it ends the exchange.
 FrameStream = Generator[Frame, None, None]
 
-CONSTRUCTOR_CREATES = True
 # poll(2) counts milliseconds in an int.
 _LONGEST_WAIT_S = 86400.0
 
