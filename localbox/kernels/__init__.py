@@ -1,0 +1,1 @@
+"""What runs cells, inside a sandbox: one module per kind of language, and their way to the host."""
