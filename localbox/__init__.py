@@ -9,6 +9,21 @@ if TYPE_CHECKING:
     from localbox._async.sandbox import AsyncSandbox as AsyncSandbox
     from localbox._sync.command_handle import CommandHandle as CommandHandle
     from localbox._sync.sandbox import Sandbox as Sandbox
+    from localbox.charts import BarChart as BarChart
+    from localbox.charts import BarData as BarData
+    from localbox.charts import BoxAndWhiskerChart as BoxAndWhiskerChart
+    from localbox.charts import BoxAndWhiskerData as BoxAndWhiskerData
+    from localbox.charts import Chart as Chart
+    from localbox.charts import Chart2D as Chart2D
+    from localbox.charts import ChartType as ChartType
+    from localbox.charts import LineChart as LineChart
+    from localbox.charts import PieChart as PieChart
+    from localbox.charts import PieData as PieData
+    from localbox.charts import PointChart as PointChart
+    from localbox.charts import PointData as PointData
+    from localbox.charts import ScaleType as ScaleType
+    from localbox.charts import ScatterChart as ScatterChart
+    from localbox.charts import SuperChart as SuperChart
     from localbox.errors import AuthenticationException as AuthenticationException
     from localbox.errors import BuildException as BuildException
     from localbox.errors import CommandExitException as CommandExitException
@@ -36,6 +51,14 @@ if TYPE_CHECKING:
     from localbox.errors import VolumeNotFoundException as VolumeNotFoundException
     from localbox.errors import VolumePathNotFoundException as VolumePathNotFoundException
     from localbox.errors import WallError as WallError
+    from localbox.execution import Context as Context
+    from localbox.execution import Execution as Execution
+    from localbox.execution import ExecutionError as ExecutionError
+    from localbox.execution import Logs as Logs
+    from localbox.execution import MIMEType as MIMEType
+    from localbox.execution import OutputMessage as OutputMessage
+    from localbox.execution import Result as Result
+    from localbox.execution import RunCodeLanguage as RunCodeLanguage
     from localbox.models import ApiParams as ApiParams
     from localbox.models import AsyncWriteData as AsyncWriteData
     from localbox.models import CommandResult as CommandResult
@@ -70,6 +93,21 @@ _HOME = {
     "AsyncSandbox": "localbox._async.sandbox",
     "CommandHandle": "localbox._sync.command_handle",
     "Sandbox": "localbox._sync.sandbox",
+    "BarChart": "localbox.charts",
+    "BarData": "localbox.charts",
+    "BoxAndWhiskerChart": "localbox.charts",
+    "BoxAndWhiskerData": "localbox.charts",
+    "Chart": "localbox.charts",
+    "Chart2D": "localbox.charts",
+    "ChartType": "localbox.charts",
+    "LineChart": "localbox.charts",
+    "PieChart": "localbox.charts",
+    "PieData": "localbox.charts",
+    "PointChart": "localbox.charts",
+    "PointData": "localbox.charts",
+    "ScaleType": "localbox.charts",
+    "ScatterChart": "localbox.charts",
+    "SuperChart": "localbox.charts",
     "AuthenticationException": "localbox.errors",
     "BuildException": "localbox.errors",
     "CommandExitException": "localbox.errors",
@@ -97,6 +135,14 @@ _HOME = {
     "VolumeNotFoundException": "localbox.errors",
     "VolumePathNotFoundException": "localbox.errors",
     "WallError": "localbox.errors",
+    "Context": "localbox.execution",
+    "Execution": "localbox.execution",
+    "ExecutionError": "localbox.execution",
+    "Logs": "localbox.execution",
+    "MIMEType": "localbox.execution",
+    "OutputMessage": "localbox.execution",
+    "Result": "localbox.execution",
+    "RunCodeLanguage": "localbox.execution",
     "ApiParams": "localbox.models",
     "AsyncWriteData": "localbox.models",
     "CommandResult": "localbox.models",
