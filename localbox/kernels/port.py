@@ -26,6 +26,8 @@ from localbox.protocol.frames import (
     encode_message,
 )
 
+_SETTLE = encode_message({"settle": True})
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +80,7 @@ class Cell:
 
     def settle(self) -> None:
         """Wait until the host has taken all output written so far."""
-        self._tell(encode_message({"settle": True}), wait=True)
+        self._tell(b"", wait=True)
 
     def end(self) -> None:
         self._tell(encode_message({"end": {"restart": self.restart}}), wait=False)
@@ -90,7 +92,7 @@ class Cell:
         # A host that has gone away is no reason to end the cell.
         with self._port.undisturbed(), self._lock, contextlib.suppress(OSError, FrameError):
             data, self._held = self._held + data, b""
-            self._sock.sendall(data)
+            self._sock.sendall(data + _SETTLE if wait else data)
             if wait:
                 _receive_exactly(self._sock, HEADER.size)
 
@@ -115,24 +117,10 @@ class Port:
         """
         self._cell = None
         while True:
+            sock, request = receive_request(self._rendezvous)
             try:
-                data, ancillary, _flags, _address = self._rendezvous.recvmsg(
-                    MAX_DATAGRAM_BYTES, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
-                )
-            except ConnectionResetError:
-                raise EOFError from None
-            if not data and not ancillary:
-                raise EOFError
-            fds = array.array("i")
-            for _level, _kind, payload in ancillary:
-                fds.frombytes(payload[: len(payload) // fds.itemsize * fds.itemsize])
-            if len(fds) != 1:
-                continue
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fds[0])
-            try:
-                request = decode_message(data if len(data) > 1 else _receive_message(sock))
                 self._cell = Cell(self, sock, request)
-            except (FrameError, KeyError, OSError):
+            except KeyError:
                 sock.close()
                 continue
             self._interrupted = False
@@ -155,6 +143,33 @@ class Port:
             self._interrupted = True
         elif self._cell is not None:
             raise KeyboardInterrupt
+
+
+def receive_request(rendezvous: socket.socket) -> tuple[socket.socket, dict[str, Any]]:
+    """The next request of the host and the exchange to answer it on.
+
+    Raises:
+        EOFError: the host has closed the context.
+    """
+    while True:
+        try:
+            data, ancillary, _flags, _address = rendezvous.recvmsg(
+                MAX_DATAGRAM_BYTES, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
+            )
+        except ConnectionResetError:
+            raise EOFError from None
+        if not data and not ancillary:
+            raise EOFError
+        fds = array.array("i")
+        for _level, _kind, payload in ancillary:
+            fds.frombytes(payload[: len(payload) // fds.itemsize * fds.itemsize])
+        if len(fds) != 1:
+            continue
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fds[0])
+        try:
+            return sock, decode_message(data if len(data) > 1 else _receive_message(sock))
+        except (FrameError, OSError):
+            sock.close()
 
 
 def serve(port: Port, kernel: Kernel) -> None:

@@ -157,8 +157,6 @@ class Context:
                     ran.count = count
                 case {"result": dict(result)}:
                     ran.events.append(("result", result))
-                    if not result["is_main_result"]:
-                        exchange.send(_SETTLED, None)
                 case {"settle": True}:
                     exchange.send(_SETTLED, None)
                 case {"failure": dict(failure)}:
