@@ -44,6 +44,7 @@ NAMES = {
     "AsyncExitStack": "ExitStack",
     "AsyncFileStreamReader": "FileStreamReader",
     "AsyncGenerator": "Generator",
+    "AsyncInterpreter": "Interpreter",
     "AsyncIterable": "Iterable",
     "AsyncIterator": "Iterator",
     "AsyncMock": "MagicMock",

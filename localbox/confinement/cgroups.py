@@ -62,6 +62,15 @@ class Cgroup:
         """For CLONE_INTO_CGROUP, which only v2 has."""
         return self.directories.get(_UNIFIED)
 
+    def ran_out_of_memory(self) -> bool:
+        """Whether the kernel has killed a process of the group for its memory."""
+        names = {_UNIFIED: "memory.events", "memory": "memory.oom_control"}
+        for controller, fd in self.directories.items():
+            lines = _read_at(fd, names[controller]).splitlines() if controller in names else []
+            if any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines):
+                return True
+        return False
+
     def adopt(self, pid: int) -> None:
         for controller, fd in self.directories.items():
             if controller != _UNIFIED:
@@ -177,5 +186,13 @@ def _write(directory_fd: int, name: str, value: str) -> None:
     fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=directory_fd)
     try:
         os.write(fd, value.encode("ascii"))
+    finally:
+        os.close(fd)
+
+
+def _read_at(directory_fd: int, name: str) -> str:
+    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory_fd)
+    try:
+        return os.read(fd, 4096).decode("ascii", "replace")
     finally:
         os.close(fd)

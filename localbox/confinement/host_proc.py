@@ -52,3 +52,12 @@ def write_proc(path: str, content: str) -> None:
     except OSError as error:
         number = error.errno or 0
         raise OSError(number, f"cannot write /proc/{path}: {os.strerror(number)}") from None
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Private and shared anonymous memory; pages of files are the host's cache."""
+    total = 0
+    for line in read_proc(f"{pid}/status").splitlines():
+        if line.startswith(("RssAnon:", "RssShmem:")):
+            total += int(line.split()[1]) * 1024
+    return total

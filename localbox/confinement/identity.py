@@ -138,6 +138,19 @@ def enter_own_user_namespace() -> None:
             raise OSError(number, f"cannot write {name}: {os.strerror(number)}") from None
 
 
+def enter_user_namespace_of(pid: int) -> None:
+    """Join the user namespace that another zygote of ours has made for itself, with our own mounts.
+
+    Only there do we have capabilities over the namespaces of its sandboxes.
+    """
+    fd = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(fd, syscalls.CLONE_NEWUSER)
+    finally:
+        os.close(fd)
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+
+
 def _make_user_namespace(id_map: str) -> int:
     ready, done = os.pipe2(os.O_CLOEXEC)
     pid, pidfd = syscalls.clone3(syscalls.CLONE_NEWUSER)

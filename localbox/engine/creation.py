@@ -5,12 +5,10 @@ from __future__ import annotations
 import difflib
 import math
 import os
-import socket
 from collections.abc import Mapping
 from typing import Any
 
 from localbox.engine.plan import make_plan
-from localbox.engine.registry import Rendezvous
 from localbox.engine.zygote_process import ZygoteProcess, get_zygote
 from localbox.errors import InvalidArgumentException, NotFoundException, ProtocolError
 from localbox.models import ApiParams, Isolation, Wall
@@ -134,11 +132,6 @@ def prepare(policy: Policy) -> tuple[ZygoteProcess, str, dict[str, Any]]:
     digest, plan = make_plan(policy)
     host_network = policy.network.mode == "host"
     return get_zygote(policy.process.preload, host_network=host_network), digest, plan
-
-
-def rendezvous_pair() -> tuple[socket.socket, socket.socket]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return Rendezvous(fileno=ours.detach()), theirs
 
 
 def read_isolation(ready: object) -> Isolation:

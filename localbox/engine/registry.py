@@ -8,11 +8,14 @@ import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from localbox.engine.zygote_process import ZygoteProcess
 from localbox.models import Isolation
 from localbox.policy import Policy
+
+if TYPE_CHECKING:
+    from localbox.engine.contexts import Contexts
 
 
 @dataclass
@@ -26,17 +29,9 @@ class SandboxRecord:
     isolation: Isolation
     template: str
     metadata: Mapping[str, str]
-
-
-class Rendezvous(socket.socket):
-    """Closes itself with the last reference to it, which may be a send in another thread.
-
-    So dropping it is the safe way to close it: closed outright, its number could be the next
-    sandbox's before that thread's system call looks at it.
-    """
-
-    def __del__(self) -> None:
-        self.close()
+    envs: Mapping[str, str]
+    # Made when first asked for: most sandboxes run no cells.
+    contexts: Contexts | None = None
 
 
 class _Nobody(socket.socket):
@@ -80,6 +75,16 @@ def forget(sandbox_id: str) -> None:
         record = _records.pop(sandbox_id, None)
     if record is not None:
         record.rendezvous = _NOBODY
+        record.contexts = None
+
+
+def contexts_of(record: SandboxRecord) -> Contexts:
+    from localbox.engine.contexts import Contexts
+
+    with _lock:
+        if record.contexts is None:
+            record.contexts = Contexts()
+        return record.contexts
 
 
 def _sweep() -> None:

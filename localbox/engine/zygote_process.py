@@ -24,14 +24,21 @@ _BOOT = "import sys; sys.path.append(sys.argv[1]); from localbox.zygote.boot imp
 class ZygoteProcess:
     """A running zygote and the socket that new exchanges with it are announced on."""
 
-    def __init__(self, preload: tuple[str, ...]) -> None:
+    def __init__(self, preload: tuple[str, ...], role: str = "sandboxes") -> None:
         """
+        Args:
+            preload: modules to import at its start.
+            role: see zygote/boot.py.
+
         Raises:
             WallError: this machine does not let the zygote do its work.
             SandboxException: it could not be started at all.
         """
         environment = current_environment()
         self.known_plans: set[str] = set()
+        self._preload = preload
+        self._kernels: ZygoteProcess | None = None
+        self._kernels_lock = threading.Lock()
         self.rendezvous, theirs = _socket_pair()
         # A file and not a pipe: nobody reads it unless the zygote fails to start.
         stderr_fd = _unnamed_file()
@@ -43,6 +50,7 @@ class ZygoteProcess:
                         *("-I", "-S", "-X", "utf8", "-c", _BOOT),
                         str(Path(__file__).parent.parent.parent),
                         "1",
+                        role,
                         str(theirs.fileno()),
                         str(os.getpid()),
                         "",
@@ -78,8 +86,21 @@ class ZygoteProcess:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    def kernels(self, *, again: bool = False) -> ZygoteProcess:
+        """The zygote of the kernels that run in this one's sandboxes, started when first needed.
+
+        Args:
+            again: the last one was found to have ended.
+        """
+        with self._kernels_lock:
+            if self._kernels is None or (again and not self._kernels.is_alive()):
+                self._kernels = ZygoteProcess(self._preload, f"kernels:{self.pid}")
+            return self._kernels
+
     def stop(self) -> None:
         """End it, and with it every sandbox it forked; returns when it is gone."""
+        if self._kernels is not None:
+            self._kernels.stop()
         self.rendezvous.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()

@@ -167,6 +167,12 @@ class Agent:
         except OSError as error:
             connection.fail(files.error_kind(error.errno), _describe(error), error.errno)
 
+    def _do_set_env(self, connection: Connection, request: Message) -> None:
+        """Variables of every program, over those of the profile."""
+        extra = self._settings["extra_env"] = dict(request["env"])
+        self._env = {**self._env, **extra}
+        connection.finish({"ok": True})
+
     def _do_ping(self, connection: Connection, request: Message) -> None:
         connection.finish({"ok": True})
 

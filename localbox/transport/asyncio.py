@@ -9,7 +9,14 @@ from collections.abc import AsyncGenerator, Callable
 from typing import ParamSpec, TypeVar
 
 from localbox.protocol.frames import Frame, Message, encode
-from localbox.transport.wire import ExchangeState, pass_descriptors, prepare, remaining
+from localbox.transport.wire import (
+    Baton,
+    ExchangeState,
+    OutputSource,
+    pass_descriptors,
+    prepare,
+    remaining,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,7 +95,22 @@ class Exchange:
             try:
                 self._state.receive_available()
             except BlockingIOError:
-                await _wait_readable(self._state.sock.fileno(), deadline)
+                await _wait_readable((self._state.sock.fileno(),), deadline)
+
+    async def receive_with(self, outputs: OutputSource, deadline: float | None) -> list[Frame]:
+        """The next frames, and among them what came through `outputs`; see ExchangeState.
+
+        Raises:
+            PeerGoneError, ProtocolViolationError, TimeoutError
+        """
+        while True:
+            # A peer that never stops talking must not keep us from looking at the clock.
+            remaining(deadline)
+            frames = self._state.take_all(outputs)
+            if frames:
+                return frames
+            fds = (self._state.sock.fileno(), *outputs.filenos())
+            await _wait_readable(fds, deadline)
 
     async def send(self, data: bytes, deadline: float | None) -> None:
         view = memoryview(data)
@@ -107,14 +129,31 @@ class Exchange:
         await self.send(encode(kind, chunk), deadline)
 
 
-async def _wait_readable(fd: int, deadline: float | None) -> None:
+async def take(baton: Baton, deadline: float | None) -> None:
+    """Wait for the turn that `baton` stands for.
+
+    Raises:
+        TimeoutError
+    """
+    while not baton.try_take():
+        # Many tasks may wait here at once, and a loop has one reader per descriptor.
+        duplicate = os.dup(baton.fileno())
+        try:
+            await _wait_readable((duplicate,), deadline)
+        finally:
+            os.close(duplicate)
+
+
+async def _wait_readable(fds: tuple[int, ...], deadline: float | None) -> None:
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(fd, _settle, ready)
+    for fd in fds:
+        loop.add_reader(fd, _settle, ready)
     try:
         await asyncio.wait_for(ready, remaining(deadline))
     finally:
-        loop.remove_reader(fd)
+        for fd in fds:
+            loop.remove_reader(fd)
 
 
 async def _wait_writable(fd: int, deadline: float | None) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import ParamSpec, TypeVar
 
 from localbox.protocol.frames import Frame, Message, encode
 from localbox.transport.wire import (
+    Baton,
     ExchangeState,
+    OutputSource,
     pass_descriptors,
     prepare,
     remaining,
@@ -50,7 +52,7 @@ def open_exchange(
                 pass_descriptors(rendezvous, datagram, passed)
                 break
             except BlockingIOError:
-                _wait(rendezvous, select.POLLOUT, deadline)
+                _wait((rendezvous.fileno(),), select.POLLOUT, deadline)
     except BaseException:
         state.close()
         raise
@@ -91,7 +93,21 @@ class Exchange:
             try:
                 self._state.receive_available()
             except BlockingIOError:
-                _wait(self._state.sock, select.POLLIN, deadline)
+                _wait((self._state.sock.fileno(),), select.POLLIN, deadline)
+
+    def receive_with(self, outputs: OutputSource, deadline: float | None) -> list[Frame]:
+        """The next frames, and among them what came through `outputs`; see ExchangeState.
+
+        Raises:
+            PeerGoneError, ProtocolViolationError, TimeoutError
+        """
+        while True:
+            # A peer that never stops talking must not keep us from looking at the clock.
+            remaining(deadline)
+            frames = self._state.take_all(outputs)
+            if frames:
+                return frames
+            _wait((self._state.sock.fileno(), *outputs.filenos()), select.POLLIN, deadline)
 
     def send(self, data: bytes, deadline: float | None) -> None:
         view = memoryview(data)
@@ -99,7 +115,7 @@ class Exchange:
             try:
                 sent = self._state.sock.send(view, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             except BlockingIOError:
-                _wait(self._state.sock, select.POLLOUT, deadline)
+                _wait((self._state.sock.fileno(),), select.POLLOUT, deadline)
                 continue
             except (BrokenPipeError, ConnectionResetError):
                 # There may be an answer that says why; the next receive finds out.
@@ -110,9 +126,20 @@ class Exchange:
         self.send(encode(kind, chunk), deadline)
 
 
-def _wait(sock: socket.socket, events: int, deadline: float | None) -> None:
+def take(baton: Baton, deadline: float | None) -> None:
+    """Wait for the turn that `baton` stands for.
+
+    Raises:
+        TimeoutError
+    """
+    while not baton.try_take():
+        _wait((baton.fileno(),), select.POLLIN, deadline)
+
+
+def _wait(fds: Iterable[int], events: int, deadline: float | None) -> None:
     poll = select.poll()
-    poll.register(sock.fileno(), events)
+    for fd in fds:
+        poll.register(fd, events)
     left = remaining(deadline)
     if not poll.poll(None if left is None else min(left, _LONGEST_WAIT_S) * 1000):
         # Callers look again and come back, unless no time is left.

@@ -6,6 +6,7 @@ import array
 import os
 import socket
 import time
+from typing import Protocol
 
 from localbox.protocol.frames import (
     MAX_DATAGRAM_BYTES,
@@ -26,6 +27,55 @@ class PeerGoneError(Exception):
     """The process at the other end has ended, or closed this exchange without an answer."""
 
 
+class Rendezvous(socket.socket):
+    """Closes itself with the last reference to it, which may be a send in another thread.
+
+    So dropping it is the safe way to close it: closed outright, its number could be the next
+    sandbox's before that thread's system call looks at it.
+    """
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def rendezvous_pair() -> tuple[Rendezvous, socket.socket]:
+    """Where exchanges with a peer are announced: our end, and the one to hand to it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Rendezvous(fileno=ours.detach()), theirs
+
+
+class OwnedFd:
+    """A descriptor that is closed with the last reference to it.
+
+    Closed outright, its number could be another file's before a thread that waits for it looks.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def __del__(self) -> None:
+        os.close(self._fd)
+
+
+class OutputSource(Protocol):
+    """Pipes whose content belongs between the frames of an exchange."""
+
+    def filenos(self) -> list[int]: ...
+
+    def take(self) -> list[Frame]: ...
+
+
+class Baton(Protocol):
+    """See engine.contexts."""
+
+    def fileno(self) -> int: ...
+
+    def try_take(self) -> bool: ...
+
+
 class ExchangeState:
     """One exchange with the zygote or an agent: our end of a socket pair made just for it.
 
@@ -41,6 +91,26 @@ class ExchangeState:
 
     def take_frame(self) -> Frame | None:
         return self._frames.pop(0) if self._frames else None
+
+    def take_all(self, outputs: OutputSource) -> list[Frame]:
+        """What there is now of both, in the order it was made; [] if that is nothing.
+
+        A frame is sent after the output that came before it was written, so the pipes are looked
+        at when it is here: what they hold then belongs in front of it, unless it was written after
+        the frame by a process that did not wait; which is nobody's order to know.
+        """
+        gone: PeerGoneError | None = None
+        try:
+            self.receive_available()
+        except BlockingIOError:
+            pass
+        except PeerGoneError as error:
+            gone = error
+        pieces = outputs.take()
+        frames, self._frames = self._frames, []
+        if gone is not None and not pieces and not frames:
+            raise gone
+        return pieces + frames
 
     def take_fd(self) -> int:
         """The descriptor that came with the frames so far, now the caller's; -1 if none did."""
@@ -125,3 +195,18 @@ def remaining(deadline: float | None) -> float | None:
     if left <= 0:
         raise TimeoutError
     return left
+
+
+def post(rendezvous: socket.socket, request: Message) -> None:
+    """Send a request whose answer nobody waits for. Never blocks.
+
+    Raises:
+        PeerGoneError: nobody is there any more.
+        BlockingIOError: the peer takes no requests now.
+    """
+    state, datagram, _rest, passed = prepare(request, ())
+    try:
+        pass_descriptors(rendezvous, datagram, passed)
+    finally:
+        os.close(passed[0])
+        state.close()

@@ -17,6 +17,7 @@ from localbox.zygote.live import LiveSandbox
 from localbox.zygote.parking import Parking
 from localbox.zygote.sandbox_child import Birth, run_sandbox
 from localbox.zygote.sandbox_walls import RESERVED_FDS, SandboxWalls, plan_walls
+from localbox.zygote.serving import keep_free
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class _Template:
 
 class Nursery:
     def __init__(self, cgroup_roots: dict[str, int]) -> None:
-        _keep_free(RESERVED_FDS)
+        keep_free(RESERVED_FDS)
         os.umask(0)
         with building(walls.MOUNT_NAMESPACE):
             hold_host_proc()
@@ -104,7 +105,6 @@ class Nursery:
         digest: str,
         *,
         sandbox_id: str,
-        env: dict[str, str],
         timeout_s: float,
         rendezvous_fd: int,
         reply_fd: int,
@@ -139,13 +139,10 @@ class Nursery:
             done.callback(os.close, go_writer)
             self._parking.enter(plan)
             lower_fds = self._shifted_lowers(plan, slot, done)
-            settings = template.settings
-            if env:
-                settings = {**settings, "env": {**settings["env"], **env}, "extra_env": env}
             birth = Birth(
                 fds=(rendezvous_fd, reply_fd, go_reader, self._pidfd, *lower_fds),
                 program=template.walls.program,
-                settings=settings,
+                settings=template.settings,
                 ready=template.ready(cgroup.description if cgroup else None),
             )
             with building(walls.USER_NAMESPACE):
@@ -247,11 +244,3 @@ def _shift_lowers(
         )
         fds.append(fd)
     return fds
-
-
-def _keep_free(count: int) -> None:
-    """Take every descriptor number below `count`, so that children can use them."""
-    null_fd = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    while null_fd < count:
-        null_fd = os.dup(null_fd)
-        os.set_inheritable(null_fd, False)

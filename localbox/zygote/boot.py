@@ -22,12 +22,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from localbox.zygote.kernel_server import KernelZygote
+    from localbox.zygote.server import Zygote
+
 
 def main() -> NoReturn:
-    """Entry point; arguments: package parent, stage, control descriptor, owner's pid, cgroup
+    """Entry point; arguments: package parent, stage, role, control descriptor, owner's pid, cgroup
     directories ("memory=5,pids=6", for the second stage), where preloaded modules are found
-    (separated by ":"), and their names."""
-    _parent, stage, control_fd, owner_pid, roots, sys_path, *modules = sys.argv[1:]
+    (separated by ":"), and their names.
+
+    The role is "sandboxes", or "kernels:PID" for a zygote whose kernels enter the sandboxes of the
+    zygote with that pid."""
+    _parent, stage, role, control_fd, owner_pid, roots, sys_path, *modules = sys.argv[1:]
+    kind, _, sandboxes_pid = role.partition(":")
     control = socket.socket(fileno=int(control_fd))
     owner_fd = _watch_owner(int(owner_pid))
     # Terminal signals are the owner's business; it ends us by leaving.
@@ -36,19 +43,29 @@ def main() -> NoReturn:
     try:
         if stage == "1":
             _write_bytecode()
-            cgroup_roots = cgroups.open_roots()
-            _enter_read_only_view()
+            cgroup_roots = cgroups.open_roots() if kind == "sandboxes" else {}
+            _enter_read_only_view(int(sandboxes_pid) if sandboxes_pid else None)
             _exec_again(control, cgroup_roots)
         syscalls.rename_process("localbox.zygote")
-        # Imported here: the first stage needs none of it.
-        from localbox.zygote.server import Zygote
+        zygote: Zygote | KernelZygote
+        # Imported here: the first stage needs none of it, and each role only its own.
+        if kind == "sandboxes":
+            from localbox.zygote.server import Zygote
 
-        zygote = Zygote(control, owner_fd, _parse_roots(roots), modules, sys_path.split(os.pathsep))
+            zygote = Zygote(
+                control, owner_fd, _parse_roots(roots), modules, sys_path.split(os.pathsep)
+            )
+        else:
+            from localbox.zygote.kernel_server import KernelZygote
+
+            zygote = KernelZygote(control, owner_fd, modules, sys_path.split(os.pathsep))
     except WallFailure as failure:
         control.send(encode_datagram({"error": failure.to_message()}))
         sys.exit(1)
     except ImportError as error:
-        problem = {"kind": "invalid_argument", "message": f"cannot preload a module: {error}"}
+        hint = '; pip install "localbox[interpreter]"' if error.name == "IPython" else ""
+        text = f"cannot preload a module: {error}{hint}"
+        problem = {"kind": "invalid_argument", "message": text}
         control.send(encode_datagram({"error": problem}))
         sys.exit(1)
     zygote.serve()
@@ -78,7 +95,7 @@ def _write_bytecode() -> None:
     package = os.path.dirname(os.path.dirname(__file__))
     if not os.access(f"{package}/zygote", os.W_OK):
         return
-    for folder in ("zygote", "guest", "confinement", "protocol"):
+    for folder in ("zygote", "guest", "kernels", "confinement", "protocol"):
         for name in os.listdir(f"{package}/{folder}"):
             stem, extension = os.path.splitext(name)
             compiled = f"{package}/{folder}/__pycache__/{stem}.{sys.implementation.cache_tag}.pyc"
@@ -94,7 +111,11 @@ def _is_stale(compiled: str, source: str) -> bool:
         return True
 
 
-def _enter_read_only_view() -> None:
+def _enter_read_only_view(sandboxes_pid: int | None) -> None:
+    """
+    Args:
+        sandboxes_pid: the zygote whose sandboxes will be entered, if that is the job.
+    """
     if identity.is_host_root():
         with building("mount-namespace"):
             syscalls.unshare(syscalls.CLONE_NEWNS)
@@ -102,7 +123,10 @@ def _enter_read_only_view() -> None:
         os.setgroups([])
     else:
         with building("user-namespace"):
-            identity.enter_own_user_namespace()
+            if sandboxes_pid is None:
+                identity.enter_own_user_namespace()
+            else:
+                identity.enter_user_namespace_of(sandboxes_pid)
     with building("mount-namespace"):
         syscalls.mount_setattr(
             "/", attr_set=syscalls.MOUNT_ATTR_RDONLY, propagation=syscalls.MS_PRIVATE
@@ -110,13 +134,13 @@ def _enter_read_only_view() -> None:
 
 
 def _exec_again(control: socket.socket, cgroup_roots: dict[str, int]) -> NoReturn:
-    parent, _stage, control_fd, owner_pid, _roots, *rest = sys.argv[1:]
+    parent, _stage, role, control_fd, owner_pid, _roots, *rest = sys.argv[1:]
     roots = ",".join(f"{controller}={fd}" for controller, fd in cgroup_roots.items())
     interpreter = sys.orig_argv[: len(sys.orig_argv) - len(sys.argv) + 1]
     control.set_inheritable(True)
     os.execve(
         sys.executable,
-        [*interpreter, parent, "2", control_fd, owner_pid, roots, *rest],
+        [*interpreter, parent, "2", role, control_fd, owner_pid, roots, *rest],
         {},
     )
 

@@ -8,7 +8,18 @@ import socket
 import time
 
 from localbox.confinement.cgroups import Cgroup
+from localbox.confinement.host_proc import anonymous_bytes
 from localbox.confinement.identity import UidSlot
+
+
+class Kernel:
+    """A process that runs cells in a sandbox: not a child of the zygote that counts its memory."""
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        # What it shared with its own zygote from the start; everybody else shares it too.
+        self.inherited_bytes = anonymous_bytes(pid)
 
 
 class LiveSandbox:
@@ -41,6 +52,8 @@ class LiveSandbox:
         self.deadline = 0.0
         self.end_reason: str | None = None
         self.waiting_for_end: list[socket.socket] = []
+        self.kernels: dict[int, Kernel] = {}  # by pidfd
+        self.killed_for_memory: set[int] = set()
 
     def set_timeout(self, timeout_s: float) -> None:
         """End `timeout_s` seconds from now, but never later than the policy's wall_time."""

@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Iterable
 
-from localbox.confinement.host_proc import open_proc, read_proc
+from localbox.confinement.host_proc import anonymous_bytes, open_proc, read_proc
 from localbox.zygote.live import LiveSandbox
 
 _INTERVAL_S = 0.1
@@ -46,13 +46,17 @@ class MemoryWatch:
 
 def _enforce(sandbox: LiveSandbox) -> None:
     """As the kernel's own killer would: end the largest process, or all if that is PID 1."""
-    sizes = {pid: _anonymous_bytes(pid) for pid in _descendants(sandbox.pid)}
+    sizes = {pid: anonymous_bytes(pid) for pid in _descendants(sandbox.pid)}
+    for kernel in sandbox.kernels.values():
+        sizes[kernel.pid] = anonymous_bytes(kernel.pid) - kernel.inherited_bytes
+        sizes.update((pid, anonymous_bytes(pid)) for pid in _descendants(kernel.pid))
     if not sizes:
         return
     # PID 1's own pages are mostly the zygote's, shared; they come with every sandbox.
     if sum(sizes.values()) <= sandbox.memory_bytes:
         return
     largest = max(sizes, key=lambda pid: sizes[pid])
+    sandbox.killed_for_memory.add(largest)
     with contextlib.suppress(ProcessLookupError):
         os.kill(largest, signal.SIGKILL)
 
@@ -82,12 +86,3 @@ def _tasks(pid: int) -> list[str]:
         return []
     finally:
         os.close(fd)
-
-
-def _anonymous_bytes(pid: int) -> int:
-    """Private and shared anonymous memory; pages of files are the host's cache."""
-    total = 0
-    for line in read_proc(f"{pid}/status").splitlines():
-        if line.startswith(("RssAnon:", "RssShmem:")):
-            total += int(line.split()[1]) * 1024
-    return total

@@ -19,21 +19,26 @@ _ONE_THREAD = (
 _SCRATCH_CANDIDATES = ("/tmp", "/var/tmp", "/mnt", "/media", "/srv")
 
 
-def preload(modules: list[str], sys_path: list[str]) -> None:
+def preload(modules: list[str], sys_path: list[str], warm_up: tuple[str, ...] = ()) -> None:
     """Import `modules` from the directories of `sys_path`.
+
+    Args:
+        warm_up: modules, imported last, whose function of that name is called.
 
     Raises:
         ImportError: one is missing, or starts threads.
     """
-    if not modules:
+    if not modules and not warm_up:
         return
     sys.path += [path for path in sys_path if path and path not in sys.path]
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     _make_scratch(sys_path)
-    for module in modules:
-        importlib.import_module(module)
+    for name in (*modules, *warm_up):
+        module = importlib.import_module(name)
+        if name in warm_up:
+            module.warm_up()
         if len(os.listdir("/proc/self/task")) > 1:
-            raise ImportError(f"{module} starts threads when it is imported")
+            raise ImportError(f"{name} starts threads when it is imported")
     os.environ.clear()
 
 

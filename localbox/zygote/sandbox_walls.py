@@ -71,7 +71,7 @@ def plan_walls(
         program.call("unshare", syscalls.CLONE_NEWCGROUP, told="cgroup namespace")
     with program.wall(walls.USER_NAMESPACE):
         if shifts_ids:
-            _become_guest_user(program)
+            become_guest_user(program)
         # After the change of ids, which clears it; and the zygote may have died before it.
         program.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         still_there = ZYGOTE_FD | _POLLIN << 32
@@ -107,7 +107,7 @@ def plan_walls(
     return SandboxWalls(program, _standing(plan, shifts_ids, landlock_abi if with_landlock else 0))
 
 
-def _become_guest_user(program: Program) -> None:
+def become_guest_user(program: Program) -> None:
     """Take the sandbox user's ids once they are mapped.
 
     The capabilities over the new namespaces stay: the ids left behind are not that namespace's

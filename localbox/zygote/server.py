@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import contextlib
 import gc
 import os
@@ -11,28 +10,18 @@ import socket
 import sys
 import time
 
-from localbox.confinement.walls import WallFailure
-from localbox.protocol.frames import (
-    HEADER,
-    MAX_DATAGRAM_BYTES,
-    MAX_MESSAGE_BYTES,
-    FrameError,
-    Message,
-    decode_message,
-    encode_datagram,
-    encode_message,
-)
+from localbox.confinement.walls import CGROUP, WallFailure, building
+from localbox.protocol.frames import Message, encode_datagram
 from localbox.zygote.birth import Nursery
-from localbox.zygote.live import LiveSandbox
+from localbox.zygote.live import Kernel, LiveSandbox
 from localbox.zygote.memory import MemoryWatch
 from localbox.zygote.preload import preload
+from localbox.zygote.serving import Server, answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-# How long the owner may take to send the rest of a long request; it is trusted, not infallible.
-_REQUEST_TIMEOUT_S = 10.0
 _REMEMBERED_ENDS = 4096
 # After a create, the time in which a sandbox builds its walls and is asked for its first result.
 # Preparing for the next one then would compete with it for a processor.
@@ -40,7 +29,7 @@ _BREATHER_S = 0.008
 _NEVER = float("inf")
 
 
-class Zygote:
+class Zygote(Server):
     def __init__(
         self,
         control: socket.socket,
@@ -49,15 +38,13 @@ class Zygote:
         modules: list[str],
         sys_path: list[str],
     ) -> None:
-        self._control = control
-        self._owner_fd = owner_fd
+        super().__init__(control, owner_fd)
         self._nursery = Nursery(cgroup_roots)
         self._live: dict[str, LiveSandbox] = {}
         self._by_pidfd: dict[int, LiveSandbox] = {}
         self._ended: dict[str, str] = {}  # why
         self._memory = MemoryWatch()
         self._get_ready_at = _NEVER
-        self._poll = select.epoll()
         preload(modules, sys_path)
 
     def serve(self) -> NoReturn:
@@ -68,18 +55,10 @@ class Zygote:
         # its pages, in any sandbox.
         gc.collect()
         gc.freeze()
-        self._poll.register(self._control.fileno(), select.EPOLLIN)
-        self._poll.register(self._owner_fd, select.EPOLLIN)
+        self._listen()
         self._control.send(encode_datagram({"ready": {"python": sys.version.split()[0]}}))
         while True:
-            for fd, _events in self._poll.poll(self._patience()):
-                if fd == self._owner_fd:
-                    # Every sandbox goes with us: the kernel sends them PDEATHSIG.
-                    os._exit(0)
-                if fd == self._control.fileno():
-                    self._accept()
-                elif fd in self._by_pidfd:
-                    self._bury(self._by_pidfd[fd])
+            self._serve_once(self._patience())
             self._enforce()
 
     # Time and memory
@@ -105,34 +84,6 @@ class Zygote:
 
     # Requests
 
-    def _accept(self) -> None:
-        try:
-            data, ancillary, _flags, _address = self._control.recvmsg(
-                MAX_DATAGRAM_BYTES, socket.CMSG_SPACE(2 * 4), socket.MSG_CMSG_CLOEXEC
-            )
-        except BlockingIOError:
-            return
-        if not data and not ancillary:
-            os._exit(0)
-        fds = array.array("i")
-        for _level, _kind, payload in ancillary:
-            fds.frombytes(payload)
-        if not fds:
-            return
-        reply = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fds[0])
-        passed = list(fds[1:])
-        try:
-            request = decode_message(data if len(data) > 1 else _receive_rest(reply))
-            self._handle(request, reply, passed)
-        except WallFailure as failure:
-            _answer(reply, {"error": failure.to_message()})
-        except Exception as error:  # noqa: BLE001
-            # Whatever it is, it concerns this request; the other sandboxes must not die of it.
-            _answer(reply, {"error": {"kind": "internal", "message": f"zygote: {error!r}"}})
-        finally:
-            for fd in passed:
-                os.close(fd)
-
     def _handle(self, request: Message, reply: socket.socket, passed: list[int]) -> None:
         operation = request["op"]
         if operation == "create":
@@ -142,19 +93,24 @@ class Zygote:
             self._kill(request["id"], reply)
         elif operation == "plan":
             self._nursery.learn(request["digest"], request["plan"])
-            _answer(reply, {"ok": True})
+            answer(reply, {"ok": True})
         elif operation == "set_timeout":
-            _answer(reply, self._set_timeout(request["id"], request["timeout_s"]))
+            answer(reply, self._set_timeout(request["id"], request["timeout_s"]))
         elif operation == "info":
-            _answer(reply, self._info(request["id"]))
+            answer(reply, self._info(request["id"]))
+        elif operation == "lend":
+            self._lend(request["id"], reply)
+        elif operation == "adopt":
+            answer(reply, self._adopt(request, passed[0]))
+        elif operation == "why_killed":
+            answer(reply, self._why_killed(request["id"], request["pid"]))
         else:
-            _answer(reply, {"error": {"kind": "internal", "message": "unknown request"}})
+            answer(reply, {"error": {"kind": "internal", "message": "unknown request"}})
 
     def _create(self, request: Message, reply: socket.socket, rendezvous_fd: int) -> None:
         sandbox = self._nursery.clone(
             request["digest"],
             sandbox_id=request["id"],
-            env=request["env"],
             timeout_s=request["timeout_s"],
             rendezvous_fd=rendezvous_fd,
             reply_fd=reply.fileno(),
@@ -168,7 +124,7 @@ class Zygote:
     def _kill(self, sandbox_id: str, reply: socket.socket) -> None:
         sandbox = self._live.get(sandbox_id)
         if sandbox is None:
-            _answer(reply, {"killed": False})
+            answer(reply, {"killed": False})
             return
         # Answered when it is reaped: nothing of it is left then.
         sandbox.waiting_for_end.append(reply)
@@ -194,6 +150,15 @@ class Zygote:
             }
         return {"running": False, "reason": self._ended.get(sandbox_id)}
 
+    def _reap(self, pidfd: int) -> None:
+        sandbox = self._by_pidfd.get(pidfd)
+        if sandbox is None:
+            return
+        if pidfd == sandbox.pidfd:
+            self._bury(sandbox)
+        else:
+            self._forget_kernel(sandbox, pidfd)
+
     def _bury(self, sandbox: LiveSandbox) -> None:
         self._poll.unregister(sandbox.pidfd)
         del self._by_pidfd[sandbox.pidfd]
@@ -204,32 +169,46 @@ class Zygote:
         self._ended[sandbox.sandbox_id] = sandbox.end_reason or "its first process died"
         if len(self._ended) > _REMEMBERED_ENDS:
             del self._ended[next(iter(self._ended))]
+        for pidfd in list(sandbox.kernels):
+            self._forget_kernel(sandbox, pidfd)
         for reply in sandbox.waiting_for_end:
-            _answer(reply, {"killed": True})
+            answer(reply, {"killed": True})
 
+    # Kernels: processes of a kernel zygote that have entered a sandbox
 
-def _receive_rest(reply: socket.socket) -> bytes:
-    """A request too long for one datagram, as a frame on the connection it will be answered on."""
-    reply.settimeout(_REQUEST_TIMEOUT_S)
-    header = _receive_exactly(reply, HEADER.size)
-    _kind, length = HEADER.unpack(header)
-    if length > MAX_MESSAGE_BYTES:
-        raise FrameError(f"a request of {length} bytes")
-    return _receive_exactly(reply, length)
+    def _lend(self, sandbox_id: str, reply: socket.socket) -> None:
+        """Hand out what a kernel zygote needs to find the sandbox's namespaces."""
+        sandbox = self._live.get(sandbox_id)
+        if sandbox is None or sandbox.end_reason is not None:
+            answer(reply, self._info(sandbox_id))
+        else:
+            answer(reply, {"running": True}, sandbox.pidfd)
 
+    def _adopt(self, request: Message, pidfd: int) -> Message:
+        """Count a kernel as the sandbox's own: its memory, its cgroup."""
+        sandbox = self._live.get(request["id"])
+        if sandbox is None:
+            return self._info(request["id"])
+        kernel = Kernel(request["pid"], os.dup(pidfd))
+        sandbox.kernels[kernel.pidfd] = kernel
+        self._by_pidfd[kernel.pidfd] = sandbox
+        self._poll.register(kernel.pidfd, select.EPOLLIN)
+        if sandbox.cgroup is not None:
+            with building(CGROUP), contextlib.suppress(ProcessLookupError):
+                sandbox.cgroup.adopt(kernel.pid)
+        return {"running": True}
 
-def _receive_exactly(sock: socket.socket, count: int) -> bytes:
-    data = bytearray()
-    while len(data) < count:
-        chunk = sock.recv(count - len(data))
-        if not chunk:
-            raise FrameError("the request ended early")
-        data += chunk
-    return bytes(data)
+    def _forget_kernel(self, sandbox: LiveSandbox, pidfd: int) -> None:
+        self._poll.unregister(pidfd)
+        del self._by_pidfd[pidfd]
+        del sandbox.kernels[pidfd]
+        os.close(pidfd)
 
-
-def _answer(reply: socket.socket, message: Message) -> None:
-    with contextlib.suppress(OSError):
-        reply.setblocking(False)
-        reply.send(encode_message(message))
-    reply.close()
+    def _why_killed(self, sandbox_id: str, pid: int) -> Message:
+        """Whether it was for its memory that process `pid` of a sandbox was killed."""
+        sandbox = self._live.get(sandbox_id)
+        for_memory = sandbox is not None and (
+            pid in sandbox.killed_for_memory
+            or (sandbox.cgroup is not None and sandbox.cgroup.ran_out_of_memory())
+        )
+        return {"memory": for_memory}
