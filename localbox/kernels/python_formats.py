@@ -1,0 +1,130 @@
+"""IPython's formatters, and those for E2B's own formats: the data of a table, of a chart, JSON."""
+
+# IPython has types for a part of itself only.
+# mypy: disallow-untyped-calls=False
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+from IPython.core.formatters import BaseFormatter, DisplayFormatter
+from traitlets import ObjectName, Unicode
+
+from localbox.kernels.display import CHART, DATA, NotJSONError, as_json, scalar
+
+# More cannot be sent anyway: a cell of a table takes two bytes at least.
+_MOST_CELLS = 4_000_000
+# What has no representation other than its text, unless somebody has registered one.
+_PLAIN_TYPES = frozenset({int, float, str, bool, complex, bytes, tuple, set, frozenset, range})
+
+
+class DataFormatter(BaseFormatter):
+    """The columns of a pandas DataFrame."""
+
+    format_type = Unicode(DATA)
+    _return_type = dict
+    print_method = ObjectName("_repr_e2b_data_")
+
+    def __call__(self, obj: Any) -> Any:
+        if _is_a(obj, "pandas", "DataFrame"):
+            return table_columns(obj)
+        return super().__call__(obj)
+
+
+class ChartFormatter(BaseFormatter):
+    """What a matplotlib figure shows, as data."""
+
+    format_type = Unicode(CHART)
+    _return_type = dict
+    print_method = ObjectName("_repr_e2b_chart_")
+
+    def __call__(self, obj: Any) -> Any:
+        # Not by registration: IPython takes that back when the format of figures is changed.
+        if _is_a(obj, "matplotlib.figure", "Figure"):
+            return chart_of(obj)
+        return super().__call__(obj)
+
+
+class ResultFormatter(DisplayFormatter):
+    """Knows when it is at work: what goes wrong then is no error of the cell."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.depth = 0
+        formatters = self.formatters
+        for formatter in (DataFormatter(parent=self), ChartFormatter(parent=self)):
+            formatters[formatter.format_type] = formatter
+        for kind in (list, dict):
+            formatters["application/json"].for_type(kind, _json_or_none)
+        formatters["image/png"].for_type_by_name("matplotlib.figure", "Figure", _figure_as_png)
+        self._built_in = {name: self._registered(name) for name in formatters}
+
+    def _registered(self, name: str) -> int:
+        return len(self.formatters[name].type_printers)
+
+    def format(self, obj: Any, include: Any = None, exclude: Any = None) -> Any:
+        self.depth += 1
+        try:
+            if type(obj) in _PLAIN_TYPES and not include and not exclude and self._untouched():
+                text = self.formatters["text/plain"](obj)
+                return ({} if text is None else {"text/plain": text}), {}
+            return super().format(obj, include=include, exclude=exclude)
+        finally:
+            self.depth -= 1
+
+    def _untouched(self) -> bool:
+        """No formats but ours, so the usual search for them can be left out."""
+        formatters = self.formatters
+        return len(formatters) == len(self._built_in) and all(
+            len(formatter.type_printers) == self._built_in.get(name)
+            for name, formatter in formatters.items()
+            if name not in {"text/plain", "image/png"}
+        )
+
+
+def _is_a(obj: object, module: str, name: str) -> bool:
+    """Whether it is an instance of a class in a module that may not be there."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return isinstance(kind, type) and isinstance(obj, kind)
+
+
+def _json_or_none(value: Any) -> Any:
+    try:
+        return as_json(value)
+    except NotJSONError:
+        return None
+
+
+def table_columns(table: Any) -> dict[str, list[Any]] | None:
+    """The columns of a DataFrame, each a list of what JSON can say."""
+    if table.size > _MOST_CELLS:
+        sys.stderr.write(f"[localbox: the data of a table with {table.size} cells is not sent]\n")
+        return None
+    return {
+        str(name): [_cell(value) for value in table.iloc[:, index].tolist()]
+        for index, name in enumerate(table.columns)
+    }
+
+
+def _cell(value: Any) -> Any:
+    try:
+        return as_json(value) if isinstance(value, (list, dict, tuple)) else scalar(value)
+    except NotJSONError:
+        return str(value)
+
+
+def chart_of(figure: Any) -> dict[str, Any] | None:
+    """What the figure shows, as far as e2b_charts makes it out; the picture shows it anyway."""
+    try:
+        charts = importlib.import_module("e2b_charts")
+        return as_json(charts.chart_figure_to_dict(figure)) or None
+    except Exception:  # it meets figures of every kind, and fails in many ways
+        return None
+
+
+def _figure_as_png(figure: Any) -> Any:
+    from IPython.core.pylabtools import print_figure
+
+    return print_figure(figure, fmt="png", base64=True, bbox_inches="tight")
