@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from localbox.charts import ScaleType as ScaleType
     from localbox.charts import ScatterChart as ScatterChart
     from localbox.charts import SuperChart as SuperChart
+    from localbox.code_interpreter import CodeInterpreter as CodeInterpreter
     from localbox.errors import AuthenticationException as AuthenticationException
     from localbox.errors import BuildException as BuildException
     from localbox.errors import CommandExitException as CommandExitException
@@ -108,6 +109,7 @@ _HOME = {
     "ScaleType": "localbox.charts",
     "ScatterChart": "localbox.charts",
     "SuperChart": "localbox.charts",
+    "CodeInterpreter": "localbox.code_interpreter",
     "AuthenticationException": "localbox.errors",
     "BuildException": "localbox.errors",
     "CommandExitException": "localbox.errors",

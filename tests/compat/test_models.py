@@ -19,6 +19,7 @@ from tests.compat.introspection import dataclass_shape, typed_dict_shape
 
 # What the package offers beyond E2B's package. WriteEntry lives in a submodule there.
 OWN = {
+    "CodeInterpreter",
     "Isolation",
     "PolicyError",
     "ProtocolError",

@@ -1,0 +1,211 @@
+"""E2B as it was before 1.0, and as the founding document writes it: methods for `Sandbox`.
+
+All of it is made of the sandbox's present methods. Where a name stands for two things, such as
+`list`, the arguments decide; where E2B 0.17 and the document differ, the docstring says who wins.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from localbox.engine.dual_method import dual_method
+from localbox.errors import InvalidArgumentException
+from localbox.models import FileType
+
+if TYPE_CHECKING:
+    from localbox._sync.commands import Commands
+    from localbox._sync.filesystem import Filesystem
+    from localbox.legacy_process import Processes
+    from localbox.models import EntryInfo, SandboxInfo
+    from localbox.policy import Policy
+
+HOME = "/home/user"
+
+
+class LegacyMethods:
+    """What `Sandbox` had before E2B 1.0 and in the founding document, and has no more."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def sandbox_id(self) -> str: ...
+        @property
+        def policy(self) -> Policy: ...
+        @property
+        def commands(self) -> Commands: ...
+        @property
+        def files(self) -> Filesystem: ...
+        def is_running(self, request_timeout: float | None = None) -> bool: ...
+        def kill(self, **opts: Any) -> bool: ...
+        def set_timeout(self, timeout: int, **opts: Any) -> None: ...
+        def get_info(self, **opts: Any) -> SandboxInfo: ...
+        def list_code_contexts(self) -> builtins.list[Any]: ...
+        def remove_code_context(self, context: Any) -> None: ...
+
+    @property
+    def id(self) -> str:
+        """Its id; now `sandbox_id`."""
+        return self.sandbox_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it runs; now `is_running()`."""
+        return self.is_running()
+
+    @property
+    def process(self) -> Processes:
+        """Start programs in it; now `commands`."""
+        # Late: threads and futures are for those who start processes in this way.
+        from localbox.legacy_process import Processes
+
+        return Processes(self.commands, self.policy.resources.output_bytes)
+
+    @property
+    def filesystem(self) -> LegacyFilesystem:
+        """Its files; now `files`."""
+        return LegacyFilesystem(self.files)
+
+    def close(self) -> None:
+        """End it, if it has not ended yet; now `kill()`."""
+        self.kill()
+
+    def keep_alive(self, duration: float) -> None:
+        """Let it live for at least `duration` seconds from now (0 to 3600); now `set_timeout`."""
+        if not 0 <= duration <= 3600:
+            raise InvalidArgumentException(f"duration must be 0 to 3600 s, not {duration}")
+        from datetime import UTC, datetime
+
+        remaining = self.get_info().end_at - datetime.now(UTC)
+        if remaining.total_seconds() < duration:
+            self.set_timeout(int(duration))
+
+    def get_hostname(self, port: int | None = None) -> str:
+        """Not available: nothing outside can connect to a sandbox.
+
+        Raises:
+            InvalidArgumentException: always.
+        """
+        raise InvalidArgumentException(
+            "get_hostname: a sandbox has no host name, for nothing listens for it outside; "
+            "run the client inside with commands.run, or use a profile that shares the network"
+        )
+
+    def upload_file(
+        self, file: IO[Any], path: str | None = None, timeout: float | None = None
+    ) -> str:
+        """Copy an open file into the sandbox.
+
+        Args:
+            file: open for reading.
+            path: where to; by default the file's own name in the home directory, as in E2B 0.17,
+                which knew no other place.
+
+        Returns:
+            The path in the sandbox.
+        """
+        if path is None:
+            name = getattr(file, "name", None)
+            if not isinstance(name, str) or not os.path.basename(name):
+                raise InvalidArgumentException("upload_file: the file has no name; give a path")
+            path = f"{HOME}/{os.path.basename(name)}"
+        return self.files.write(path, file, request_timeout=timeout).path
+
+    def download_file(self, remote_path: str, timeout: float | None = None) -> bytes:
+        """The content of a file in the sandbox; now `files.read(path, "bytes")`.
+
+        Raises:
+            FileNotFoundException: no such file.
+        """
+        return bytes(self.files.read(remote_path, "bytes", request_timeout=timeout))
+
+    @dual_method("_list_sandboxes")
+    def list(self, path: str | None = None, **opts: Any) -> builtins.list[EntryInfo]:
+        """The entries of a directory, each with `name` and `size`; now `files.list`.
+
+        Without a path, and on the class, it is E2B's list of sandboxes.
+        """
+        if path is None:
+            self._list_sandboxes(**opts)
+        return self.files.list(str(path), **opts)
+
+    @classmethod
+    def _list_sandboxes(cls, *_args: Any, **_opts: Any) -> Any:
+        raise InvalidArgumentException(
+            "list: sandboxes cannot be listed yet; for files, call it on a sandbox with a path"
+        )
+
+    def exists(self, path: str, timeout: float | None = None) -> bool:
+        """Whether there is anything at `path`; now `files.exists`."""
+        return self.files.exists(path, request_timeout=timeout)
+
+    def clear(self) -> None:
+        """End every process and forget every context, and empty the home directory and /tmp.
+
+        Not in E2B; the founding document has it. What was installed elsewhere in the sandbox stays,
+        and so does the time at which it ends: someone else's secrets want a new sandbox.
+
+        Raises:
+            SandboxException: something cannot be removed.
+        """
+        for context in self.list_code_contexts():
+            self.remove_code_context(context)
+        for command in self.commands.list():
+            self.commands.kill(command.pid)
+        # Before the shell below: it would read a ~/.bash_profile that is still there.
+        self._empty_directories()
+        # Who left its process group is none of the commands above. kill(2) spares PID 1 and the
+        # caller; it fails if there is nobody else.
+        self.commands.run("kill -KILL -1 || true")
+        self._empty_directories()
+
+    def _empty_directories(self) -> None:
+        for directory in (HOME, "/tmp"):
+            for entry in self.files.list(directory):
+                self.files.remove(entry.path)
+
+
+@dataclass
+class FileInfo:
+    """An entry of a directory, as E2B 0.17 knew it."""
+
+    is_dir: bool
+    name: str
+
+
+class LegacyFilesystem:
+    """`sandbox.filesystem`: what E2B 0.17 could do with files."""
+
+    def __init__(self, files: Filesystem) -> None:
+        self._files = files
+
+    def read(self, path: str, timeout: float | None = None) -> str:
+        """The content of a file, as text."""
+        return self._files.read(path, request_timeout=timeout)
+
+    def read_bytes(self, path: str, timeout: float | None = None) -> bytes:
+        """The content of a file."""
+        return bytes(self._files.read(path, "bytes", request_timeout=timeout))
+
+    def write(self, path: str, content: str, timeout: float | None = None) -> None:
+        """Write text to a file, replacing what it held."""
+        self._files.write(path, content, request_timeout=timeout)
+
+    def write_bytes(self, path: str, content: bytes, timeout: float | None = None) -> None:
+        """Write bytes to a file, replacing what it held."""
+        self._files.write(path, content, request_timeout=timeout)
+
+    def list(self, path: str, timeout: float | None = None) -> builtins.list[FileInfo]:
+        """The entries of a directory."""
+        entries = self._files.list(path, request_timeout=timeout)
+        return [FileInfo(entry.type is FileType.DIR, entry.name) for entry in entries]
+
+    def make_dir(self, path: str, timeout: float | None = None) -> None:
+        """Make a directory and its parents."""
+        self._files.make_dir(path, request_timeout=timeout)
+
+    def remove(self, path: str, timeout: float | None = None) -> None:
+        """Remove a file or a directory."""
+        self._files.remove(path, request_timeout=timeout)
