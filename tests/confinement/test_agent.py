@@ -15,7 +15,7 @@ from localbox import CommandExitException, ProtocolError, Sandbox, TimeoutExcept
 from localbox._sync.commands import Commands
 from localbox._sync.connection import Connection
 from localbox._sync.filesystem import Filesystem
-from localbox.engine import copying, creation, entries, registry
+from localbox.engine import copying, entries, registry
 from localbox.engine.command_output import CommandOutput
 from localbox.protocol.frames import (
     DATA,
@@ -27,6 +27,7 @@ from localbox.protocol.frames import (
     encode,
     encode_message,
 )
+from localbox.transport.wire import rendezvous_pair
 from tests.confinement.attack import ask, lines, outcome
 
 Answer = Callable[[socket.socket], None]
@@ -36,7 +37,7 @@ Answer = Callable[[socket.socket], None]
 def hostile(sandbox: Sandbox) -> Iterator[Callable[[Answer], Connection]]:
     """A connection to an agent of the test's own making; it answers each exchange as told."""
     threads: list[threading.Thread] = []
-    ours, theirs = creation.rendezvous_pair()
+    ours, theirs = rendezvous_pair()
     original = sandbox._record.rendezvous
 
     def serve(answer: Answer) -> None:
