@@ -84,7 +84,8 @@ class ResultHook(DisplayHook):
     def cull_cache(self) -> None:
         results = self.shell.user_ns["_oh"]
         for number in sorted(results)[: len(results) - _RESULTS_KEPT + 1]:
-            self.shell.user_ns.pop(f"_{number}", None)
+            for names in (self.shell.user_ns, self.shell.user_ns_hidden):
+                names.pop(f"_{number}", None)
             del results[number]
 
 
@@ -129,7 +130,7 @@ class _Exit(ExitAutocall):
     """`exit`, `quit()` and `exit(1)`."""
 
     def __call__(self, code: object = None) -> None:
-        raise SystemExit(code)
+        raise SystemExit if code is None else SystemExit(code)
 
 
 class CellShell(InteractiveShell):
@@ -288,7 +289,7 @@ class CellShell(InteractiveShell):
         self.showtraceback()
 
     def print_error(self, error: BaseException) -> None:
-        sys.stderr.write(python_errors.describe(self, error)[2] + "\n")
+        sys.stderr.write(python_errors.describe(self, error)[2].rstrip("\n") + "\n")
 
     def run_async(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a cell that awaits, on a loop that stays."""

@@ -103,9 +103,9 @@ class Streams:
             self._settle()
 
     def flush(self) -> None:
-        for stream in (sys.stdout, sys.stderr, self.stdout, self.stderr):
-            # Cells may close them, or put anything in their place.
-            with contextlib.suppress(OSError, ValueError, AttributeError):
+        for stream in (self.stdout, self.stderr):
+            # Cells may close them or what is under them.
+            with contextlib.suppress(OSError, ValueError):
                 stream.flush()
 
     def begin(self, settle: Callable[[], None]) -> None:
@@ -124,11 +124,18 @@ class Streams:
                 os.set_blocking(fd, True)
 
     def _install(self) -> None:
-        if self.stdout.closed or self.stderr.closed:
+        if not _usable(self.stdout) or not _usable(self.stderr):
             self._make()
         sys.stdin = sys.__stdin__ = self.stdin  # type: ignore[misc, assignment]
         sys.stdout = sys.__stdout__ = self.stdout  # type: ignore[misc]
         sys.stderr = sys.__stderr__ = self.stderr  # type: ignore[misc]
+
+
+def _usable(stream: OutputStream) -> bool:
+    try:
+        return not stream.closed
+    except ValueError:  # it has lost its buffer
+        return False
 
 
 def _identity(fd: int) -> tuple[int, int] | None:
