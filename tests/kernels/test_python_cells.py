@@ -92,7 +92,7 @@ def test_no_frame_of_the_shell_is_in_what_a_cell_tells(context: Context, code: s
     context.run("async def f():\n    raise ValueError\nclass A:\n    def __repr__(self): 1 / 0\n")
     ran = context.run(code)
     told = ran.stderr + str(ran.error)
-    assert ran.error is not None or "ZeroDivisionError" in told
+    assert "Error" in told
     assert "/IPython/" not in told
     assert "/localbox/" not in told
 
@@ -165,7 +165,7 @@ def test_an_interrupt_ends_the_cell_and_keeps_the_state(context: Context, what: 
     assert "/IPython/" not in ran.error["traceback"]
     after = context.run("await __import__('asyncio').sleep(0)\nx")
     assert (after.text, after.stdout) == ("5", "")
-    assert context.run("!pgrep -s 0 -x sleep").stdout == ""
+    assert context.run("!pgrep -s 0 -r R,S,D -x sleep").stdout == ""
 
 
 def test_an_ignored_interrupt_is_taken_back_for_the_next_cell(context: Context) -> None:

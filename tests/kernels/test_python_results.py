@@ -168,7 +168,7 @@ def test_a_picture_comes_as_png(context: Context) -> None:
     assert base64.b64decode(ran.main["png"]).startswith(b"\x89PNG")
 
 
-PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2], [3, 4], label='l')\nplt.title('T')\n"
+PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2], [3, 4], label='l')\nplt.title('T');\n"
 
 
 def is_png(result: dict[str, str]) -> bool:

@@ -67,7 +67,8 @@ HARMFUL = {
     "breaks the display": "import sys\nsys.displayhook = None",
     "recurses": "def f(): f()\nf()",
     "forks, and the child goes on": "import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)",
-    "forks, and the child fails": "import os\npid = os.fork()\nif not pid: 1 / 0\nos.waitpid(pid, 0)",
+    "forks, and the child fails": "import os\npid = os.fork()\nif not pid: 1 / 0\n"
+    "os.waitpid(pid, 0)",
     "forks, and the child exits": "import os, sys\npid = os.fork()\nif not pid: sys.exit(7)\n"
     "assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7",
 }
@@ -132,10 +133,10 @@ def test_500_cells_leave_no_descriptor_and_little_memory(context: Context) -> No
         measured: list[int] = context.run(MEASURE).main["json"]  # type: ignore[index]
         return measured
 
-    before = run_many(60)
+    before = run_many(120)
     after = run_many(500)
     assert after[:2] == before[:2]
-    assert (after[2] - before[2]) * 4096 < 8_000_000
+    assert (after[2] - before[2]) * 4096 < 20_000_000
     assert after[3] <= before[3]
 
 
