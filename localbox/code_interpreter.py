@@ -11,6 +11,7 @@ from typing import Any
 from localbox._sync.sandbox import Profile, Sandbox
 from localbox.errors import NotFoundException
 from localbox.execution import Context, Execution, ExecutionError, OutputMessage, Result
+from localbox.legacy import LegacyMethods
 
 # What the kernels of Jupyter are called, and the language each of them speaks.
 _KERNEL_NAMES = {
@@ -135,7 +136,7 @@ class Notebook:
         """Nothing to do: no connection is kept between cells."""
 
 
-class CodeInterpreter(Sandbox):
+class CodeInterpreter(Sandbox, LegacyMethods):
     """A sandbox with a `notebook`."""
 
     def __init__(

@@ -23,6 +23,41 @@ if TYPE_CHECKING:
     from localbox.policy import Policy
 
 HOME = "/home/user"
+# Where a sandbox has room of its own; the profile decides what is writable beyond that.
+_WRITABLE = (HOME, "/tmp", "/var/tmp", "/dev/shm")
+_CLEAR = """
+import os, signal, sys, time
+
+try:
+    os.kill(-1, signal.SIGKILL)  # spares PID 1 and the caller
+except ProcessLookupError:
+    pass
+while {pid for pid in os.listdir("/proc") if pid.isdigit()} - {"1", str(os.getpid())}:
+    time.sleep(0.001)
+
+with open("/proc/self/mountinfo", "rb") as file:
+    # Spaces in them are octal escapes.
+    escaped = [line.split()[4].decode("unicode_escape") for line in file]
+mounts = {os.fsdecode(path.encode("latin-1")) for path in escaped}
+
+def empty(directory):
+    with os.scandir(directory) as entries:
+        for entry in [*entries]:
+            path = entry.path
+            if path in mounts:
+                continue  # such as the Python environment, if that is where the host has it
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(path)
+            elif any(mount.startswith(path + "/") for mount in mounts):
+                empty(path)
+            else:
+                os.chmod(path, 0o700)
+                empty(path)
+                os.rmdir(path)
+
+for directory in sys.argv[1:]:
+    empty(directory)
+"""
 
 
 class LegacyMethods:
@@ -142,29 +177,18 @@ class LegacyMethods:
         return self.files.exists(path, request_timeout=timeout)
 
     def clear(self) -> None:
-        """End every process and forget every context, and empty the home directory and /tmp.
+        """End every process, forget every context, and empty the home directory, /tmp and the like.
 
         Not in E2B; the founding document has it. What was installed elsewhere in the sandbox stays,
-        and so does the time at which it ends: someone else's secrets want a new sandbox.
+        and so does the time at which it ends: use a new sandbox for another tenant.
 
         Raises:
-            SandboxException: something cannot be removed.
+            CommandExitException: something cannot be removed; better `kill` it then.
         """
         for context in self.list_code_contexts():
             self.remove_code_context(context)
-        for command in self.commands.list():
-            self.commands.kill(command.pid)
-        # Before the shell below: it would read a ~/.bash_profile that is still there.
-        self._empty_directories()
-        # Who left its process group is none of the commands above. kill(2) spares PID 1 and the
-        # caller; it fails if there is nobody else.
-        self.commands.run("kill -KILL -1 || true")
-        self._empty_directories()
-
-    def _empty_directories(self) -> None:
-        for directory in (HOME, "/tmp"):
-            for entry in self.files.list(directory):
-                self.files.remove(entry.path)
+        # Not a shell, which would read the ~/.bash_profile that is to go.
+        self.commands.run_python(_CLEAR, args=[*_WRITABLE])
 
 
 @dataclass

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import localbox
 from localbox import Sandbox
+from localbox.engine import registry
 from localbox.legacy import LegacyMethods
 from tests import leftovers
 
+SNIPPETS = Path(__file__).parent / "snippets"
 
-class LegacySandbox(LegacyMethods, Sandbox):
+
+class LegacySandbox(Sandbox, LegacyMethods):
     """Sandbox with the methods that the founding document takes for granted."""
 
 
@@ -26,3 +32,26 @@ def _leaves_nothing_behind(_sandboxes_can_be_made: None) -> Iterator[None]:
 def sandbox() -> Iterator[LegacySandbox]:
     with LegacySandbox(timeout=120) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def run_block(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Run a block of the document in an empty directory, with what earlier blocks defined.
+
+    Sandboxes that a block leaves to the end of the program end here.
+    """
+    monkeypatch.setattr(localbox, "Sandbox", LegacySandbox)
+    monkeypatch.chdir(tmp_path)
+    before = set(registry._records)
+
+    def run(name: str, **defined: object) -> dict[str, Any]:
+        path = SNIPPETS / f"{name}.py"
+        namespace = {"__name__": name, **defined}
+        exec(compile(path.read_text("utf-8"), path, "exec"), namespace)
+        return namespace
+
+    yield run
+    for sandbox_id in set(registry._records) - before:
+        Sandbox.kill(sandbox_id)

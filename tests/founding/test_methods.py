@@ -1,0 +1,180 @@
+"""What `Sandbox` had before E2B 1.0 and the founding document goes on using."""
+
+from __future__ import annotations
+
+import io
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from localbox import CodeInterpreter, FileNotFoundException, InvalidArgumentException
+from tests.founding.conftest import LegacySandbox
+
+
+def test_a_file_goes_up_under_its_own_name_unless_told_otherwise(
+    sandbox: LegacySandbox, tmp_path: Path
+):
+    (tmp_path / "a.bin").write_bytes(b"\x00\xff")
+    with (tmp_path / "a.bin").open("rb") as file:
+        assert sandbox.upload_file(file) == "/home/user/a.bin"
+        file.seek(0)
+        assert sandbox.upload_file(file, "/tmp/deep/b.bin") == "/tmp/deep/b.bin"
+    assert sandbox.download_file("a.bin") == sandbox.download_file("/tmp/deep/b.bin") == b"\x00\xff"
+
+
+@pytest.mark.parametrize("name", [None, 3, "", "/"])
+def test_a_file_without_a_name_needs_a_path(sandbox: LegacySandbox, name: object):
+    file = io.BytesIO(b"x")
+    file.name = name  # type: ignore[attr-defined]
+    with pytest.raises(InvalidArgumentException, match="give a path"):
+        sandbox.upload_file(file)
+    assert sandbox.upload_file(file, "/tmp/x") == "/tmp/x"
+
+
+def test_downloading_what_is_not_there_is_an_error(sandbox: LegacySandbox):
+    with pytest.raises(FileNotFoundException):
+        sandbox.download_file("/tmp/nothing")
+
+
+def test_list_with_a_path_lists_files_and_without_one_sandboxes(sandbox: LegacySandbox):
+    sandbox.filesystem.write("/home/user/a", "12345")
+    assert [(entry.name, entry.size) for entry in sandbox.list("/home/user")] == [("a", 5)]
+    for listing in (sandbox.list, LegacySandbox.list):
+        with pytest.raises(InvalidArgumentException, match="cannot be listed yet"):
+            listing()
+
+
+def test_filesystem_reads_and_writes_text_and_bytes(sandbox: LegacySandbox):
+    files = sandbox.filesystem
+    files.make_dir("/home/user/d/e")
+    files.write("d/text", "é")
+    files.write_bytes("d/bytes", b"\xff")
+    assert (files.read("d/text"), files.read_bytes("d/bytes")) == ("é", b"\xff")
+    assert isinstance(files.read_bytes("d/text"), bytes)
+    listed = {entry.name: entry.is_dir for entry in files.list("/home/user/d")}
+    assert listed == {"e": True, "text": False, "bytes": False}
+    assert sandbox.exists("/home/user/d/e")
+    files.remove("/home/user/d")
+    assert not sandbox.exists("/home/user/d")
+
+
+def test_closing_ends_the_sandbox_and_may_be_repeated():
+    sandbox = LegacySandbox()
+    assert sandbox.is_open
+    assert sandbox.id == sandbox.sandbox_id
+    sandbox.close()
+    assert not sandbox.is_open
+    sandbox.close()
+
+
+def test_keep_alive_lengthens_a_life_and_does_not_shorten_it(sandbox: LegacySandbox):
+    def remaining_s() -> float:
+        return (sandbox.get_info().end_at - datetime.now(UTC)).total_seconds()
+
+    sandbox.keep_alive(10)
+    assert remaining_s() > 60
+    sandbox.keep_alive(3000)
+    assert remaining_s() > 2900
+    with pytest.raises(InvalidArgumentException, match="0 to 3600"):
+        sandbox.keep_alive(3601)
+
+
+def test_get_hostname_says_what_to_do_instead(sandbox: LegacySandbox):
+    with pytest.raises(InvalidArgumentException, match=r"commands\.run"):
+        sandbox.get_hostname(8080)
+
+
+def test_clearing_ends_processes_that_have_hidden(sandbox: LegacySandbox):
+    sandbox.commands.run("setsid sleep 1000 >/dev/null 2>&1 &")
+    assert "sleep" in sandbox.commands.run("cat /proc/*/comm").stdout
+    sandbox.clear()
+    assert "sleep" not in sandbox.commands.run("cat /proc/*/comm").stdout
+
+
+def test_clearing_empties_what_can_be_written_whoever_forbids_it(sandbox: LegacySandbox):
+    sandbox.files.write("/home/user/.bash_profile", "echo do not; exit 1")
+    sandbox.files.write("/tmp/locked/x", "x")
+    sandbox.files.write("/dev/shm/x", "x")
+    sandbox.files.write("/var/tmp/x", "x")
+    sandbox.commands.run_python("import os; os.chmod('/tmp/locked', 0)")
+    sandbox.clear()
+    left = sandbox.commands.run("ls -A ~ /dev/shm /var/tmp; ls -d /tmp/*").stdout
+    assert "x" not in left.split()
+    assert "locked" not in left
+    assert sandbox.list("/home/user") == []
+
+
+def test_clearing_spares_the_python_environment(sandbox: LegacySandbox):
+    sandbox.clear()
+    assert sandbox.commands.run("python -c 'print(6 * 7)'").stdout == "42\n"
+    assert sandbox.run_code("1 + 1").text == "2"
+
+
+def test_a_cell_tells_as_it_goes_and_its_error_has_lines():
+    told: list[str] = []
+    with CodeInterpreter(env_vars={"A": "1"}, envs={"B": "2"}) as interpreter:
+        execution = interpreter.notebook.exec_cell(
+            "import os, sys\nprint(os.environ['A'] + os.environ['B'])\n"
+            "print('err', file=sys.stderr)\ndisplay('shown')\n1 / 0",
+            on_stdout=lambda message: told.append(message.line),
+            on_stderr=lambda message: told.append(message.line),
+            on_result=lambda result: told.append(str(result.text)),
+        )
+    assert told == ["12\n", "err\n", "shown"]
+    assert execution.error is not None
+    assert execution.error.name == "ZeroDivisionError"
+    assert execution.error.traceback_raw == execution.error.traceback.split("\n")
+    assert (execution.text, execution.data) == (None, None)
+    assert execution.execution_count == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "data"),
+    [
+        ("import pandas\npandas.DataFrame({'a': [1, 2]})", {"a": [1, 2]}),
+        ("{'a': [1]}", {"a": [1]}),
+        ("[1, 2]", [1, 2]),
+        ("3", None),
+        ("display({'a': 1})\n3", None),
+        ("x = {'a': 1}", None),
+    ],
+)
+def test_data_is_what_the_main_result_holds(code: str, data: object):
+    with CodeInterpreter() as interpreter:
+        assert interpreter.notebook.exec_cell(code).data == data
+
+
+def test_kernels_are_contexts_of_their_own():
+    with CodeInterpreter() as interpreter:
+        notebook = interpreter.notebook
+        default = notebook.default_kernel_id
+        kernel = notebook.create_kernel(cwd="/tmp", kernel_name="python3")
+        assert set(notebook.list_kernels()) == {default, kernel}
+        notebook.exec_cell("x = 1")
+        assert notebook.exec_cell("x", kernel_id=default).text == "1"
+        assert notebook.exec_cell("x", kernel_id=kernel).error is not None
+        assert notebook.exec_cell("import os; os.getcwd()", kernel_id=kernel).text == "/tmp"
+        notebook.restart_kernel()
+        assert notebook.exec_cell("x").error is not None
+        notebook.shutdown_kernel(kernel)
+        assert notebook.list_kernels() == [default]
+        notebook.close()
+
+
+def test_shutting_down_the_default_kernel_makes_room_for_another():
+    with CodeInterpreter() as interpreter:
+        notebook = interpreter.notebook
+        default = notebook.default_kernel_id
+        notebook.exec_cell("x = 1")
+        notebook.shutdown_kernel()
+        assert notebook.exec_cell("x").error is not None
+        assert default not in notebook.list_kernels()
+
+
+@pytest.mark.parametrize("template", ["code-interpreter-stateful", "python-data-analysis", None])
+def test_names_of_e2bs_templates_are_accepted(template: str | None):
+    with CodeInterpreter(template=template, api_key="none", metadata={"a": "b"}) as interpreter:
+        assert interpreter.get_info().metadata == {"a": "b"}
+        assert os.path.basename(interpreter.notebook.exec_cell("import sys; sys.executable").text)
