@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,6 +30,12 @@ def wait_until(
         time.sleep(0.005)
 
 
+def wait_for_end(pidfd: int) -> None:
+    """Return when that process has ended; fail if it does not."""
+    ready, _, _ = select.select([pidfd], [], [], PATIENCE_S)
+    assert ready, f"a process that should end is still there after {PATIENCE_S} s"
+
+
 @dataclass(frozen=True)
 class Holdings:
     """All that this process holds at one moment."""
@@ -48,7 +55,12 @@ class Holdings:
 
 def holdings() -> Holdings:
     """Zygotes and the sockets to them are not counted: they are for the whole process."""
-    zygotes = list(zygote_process._zygotes.values())
+    zygotes = [
+        zygote
+        for pair in zygote_process._zygotes.values()
+        for zygote in (pair, pair._kernels)
+        if zygote is not None
+    ]
     return Holdings(
         descriptors=frozenset(_descriptors({zygote.rendezvous.fileno() for zygote in zygotes})),
         processes=frozenset(descendants(os.getpid()) - {zygote.pid for zygote in zygotes}),

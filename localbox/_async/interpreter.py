@@ -26,6 +26,7 @@ from localbox.engine.contexts import (
     describe_death,
 )
 from localbox.engine.creation import prepare
+from localbox.engine.plan import kernel_plan
 from localbox.engine.zygote_process import ZygoteProcess
 from localbox.errors import (
     InvalidArgumentException,
@@ -396,7 +397,7 @@ class AsyncInterpreter:
             zygote = await transport.run(self._record.zygote.kernels, again=True)
         _zygote, digest, plan = await transport.run(prepare, self._record.policy)
         if digest not in zygote.known_plans:
-            await self._ask(zygote, {"op": "plan", "digest": digest, "plan": plan})
+            await self._ask(zygote, {"op": "plan", "digest": digest, "plan": kernel_plan(plan)})
             zygote.known_plans.add(digest)
         return zygote
 

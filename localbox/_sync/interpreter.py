@@ -21,6 +21,7 @@ from localbox.engine.contexts import (
     describe_death,
 )
 from localbox.engine.creation import prepare
+from localbox.engine.plan import kernel_plan
 from localbox.engine.zygote_process import ZygoteProcess
 from localbox.errors import (
     InvalidArgumentException,
@@ -379,7 +380,7 @@ class Interpreter:
             zygote = transport.run(self._record.zygote.kernels, again=True)
         _zygote, digest, plan = transport.run(prepare, self._record.policy)
         if digest not in zygote.known_plans:
-            self._ask(zygote, {"op": "plan", "digest": digest, "plan": plan})
+            self._ask(zygote, {"op": "plan", "digest": digest, "plan": kernel_plan(plan)})
             zygote.known_plans.add(digest)
         return zygote
 

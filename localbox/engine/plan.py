@@ -76,6 +76,21 @@ def make_plan(policy: Policy) -> tuple[str, dict[str, Any]]:
     return digest, plan
 
 
+def kernel_plan(plan: dict[str, Any]) -> dict[str, Any]:
+    """The part of a plan that a kernel zygote needs: nothing about the host's files."""
+    names = (
+        "env",
+        "sys_path",
+        "network",
+        "rlimits",
+        "cpu_time_s",
+        "landlock",
+        "landlock_writable",
+        "seccomp",
+    )
+    return {name: plan[name] for name in names}
+
+
 def _wanted(policy: Policy, wall: str) -> str:
     """ "require", "prefer" or "off": what to do about an optional wall."""
     if wall in policy.isolation.require:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _signal
 import base64
 import os
+import resource
 import signal
 import socket
 import sys
@@ -131,6 +132,10 @@ class KernelNursery:
             program.call("umask", 0o022)
         with program.wall(walls.RLIMITS):
             limits.set_limits(program, plan["rlimits"])
+            if plan["cpu_time_s"] is not None:
+                # Of each process, as for commands; the soft limit's signal is what ends it.
+                seconds = plan["cpu_time_s"]
+                program.prlimit(resource.RLIMIT_CPU, seconds, seconds + 1)
         with program.wall(walls.CAPABILITIES):
             program.prctl(syscalls.PR_SET_DUMPABLE, 0)
             capabilities.drop_capabilities(program)
