@@ -1,4 +1,4 @@
-"""What the founding document takes from elsewhere: LangChain before 0.1, models, other programs.
+"""What the founding document imports from LangChain before 0.1.
 
 `Tool` and `OpenAI` are real classes on langchain-core; the document's `initialize_agent` is gone
 from LangChain, so the loop it made is here in its simplest form.
@@ -71,22 +71,3 @@ class Agent:
 def initialize_agent(tools: list[BaseTool], model: LLM, agent: str) -> Agent:
     assert agent == "zero-shot-react-description"
     return Agent(tools, model)
-
-
-class Model:
-    """The `llm_client` of the document's own executor: always the same program."""
-
-    def __init__(self, code: str) -> None:
-        self.code = code
-        self.prompts: list[str] = []
-
-    def generate(self, prompt: str) -> str:
-        self.prompts.append(prompt)
-        return self.code
-
-
-class NotebookCli:
-    """The local program that the document compares E2B with."""
-
-    async def execute_code(self, code: str) -> str:
-        return f"ran locally: {code}"

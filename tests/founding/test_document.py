@@ -15,7 +15,6 @@ import pytest
 
 from localbox import CodeInterpreter, NotFoundException
 from tests.founding.conftest import SNIPPETS, LegacySandbox
-from tests.founding.stand_ins import Model, NotebookCli
 
 RunBlock = Callable[..., dict[str, Any]]
 
@@ -24,6 +23,25 @@ STAFF = [("Name", "Age"), ("Ann", 31), ("Bob", 44)]
 PNG = b"\x89PNG\r\n"
 README = (Path(__file__).parent / "README.md").read_text("utf-8")
 NAMES = sorted(path.stem for path in SNIPPETS.glob("*.py"))
+
+
+class Model:
+    """The `llm_client` of the document's own executor: always the same program."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.prompts: list[str] = []
+
+    def generate(self, prompt: str) -> str:
+        self.prompts.append(prompt)
+        return self.code
+
+
+class NotebookCli:
+    """The local program that the document compares E2B with."""
+
+    async def execute_code(self, code: str) -> str:
+        return f"ran locally: {code}"
 
 
 def workbook(path: Path, **sheets: list[tuple[Any, ...]]) -> Path:

@@ -1,4 +1,4 @@
-from tests.founding.stand_ins import Tool
+from tests.founding.langchain import Tool
 from localbox import CodeInterpreter
 
 class E2BTool(Tool):
@@ -16,8 +16,8 @@ class E2BTool(Tool):
         return self._run(code)
 
 # Use in LangChain
-from tests.founding.stand_ins import initialize_agent
-from tests.founding.stand_ins import OpenAI
+from tests.founding.langchain import initialize_agent
+from tests.founding.langchain import OpenAI
 
 tools = [E2BTool()]
 agent = initialize_agent(tools, OpenAI(), agent="zero-shot-react-description")
