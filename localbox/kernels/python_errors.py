@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sysconfig
 import traceback
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _OURS = tuple(
     os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, IPython.__file__)
 )
+_LIBRARIES = tuple({*sysconfig.get_paths().values(), "<frozen "})
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CELL_FILE = re.compile(r"<ipython-input-(\d+)-[0-9a-f]+>")
 
@@ -77,9 +79,13 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def without_our_frames(tb: TracebackType | None) -> TracebackType | None:
+    """Without the frames of IPython and of this package, and the libraries' that those called."""
     kept = []
+    after_ours = False
     while tb is not None:
-        if not tb.tb_frame.f_code.co_filename.startswith(_OURS):
+        file = tb.tb_frame.f_code.co_filename
+        after_ours = file.startswith(_OURS) or (after_ours and file.startswith(_LIBRARIES))
+        if not after_ours:
             kept.append(tb)
         tb = tb.tb_next
     result = None

@@ -16,8 +16,15 @@ from localbox.kernels.display import CHART, DATA, NotJSONError, as_json, scalar
 
 # More cannot be sent anyway: a cell of a table takes two bytes at least.
 _MOST_CELLS = 4_000_000
-# What has no representation other than its text, unless somebody has registered one.
-_PLAIN_TYPES = frozenset({int, float, str, bool, complex, bytes, tuple, set, frozenset, range})
+_TEXT = "text/plain"
+_JSON = "application/json"
+# These have no other formats, unless somebody has registered one.
+_FORMATS_OF: dict[type, tuple[str, ...]] = {
+    **dict.fromkeys((int, float, str, bool, complex, bytes, tuple, set, frozenset), (_TEXT,)),
+    **dict.fromkeys((list, dict), (_TEXT, _JSON)),
+}
+# A format set for figures says nothing of others.
+_FIGURES = {_TEXT, "image/png"}
 
 
 class DataFormatter(BaseFormatter):
@@ -57,7 +64,7 @@ class ResultFormatter(DisplayFormatter):
         for formatter in (DataFormatter(parent=self), ChartFormatter(parent=self)):
             formatters[formatter.format_type] = formatter
         for kind in (list, dict):
-            formatters["application/json"].for_type(kind, _json_or_none)
+            formatters[_JSON].for_type(kind, _json_or_none)
         formatters["image/png"].for_type_by_name("matplotlib.figure", "Figure", _figure_as_png)
         self._built_in = {name: self._registered(name) for name in formatters}
 
@@ -67,10 +74,11 @@ class ResultFormatter(DisplayFormatter):
     def format(self, obj: Any, include: Any = None, exclude: Any = None) -> Any:
         self.depth += 1
         try:
-            if type(obj) in _PLAIN_TYPES and not include and not exclude and self._untouched():
-                text = self.formatters["text/plain"](obj)
-                return ({} if text is None else {"text/plain": text}), {}
-            return super().format(obj, include=include, exclude=exclude)
+            names = _FORMATS_OF.get(type(obj))
+            if names is None or include or exclude or not self._untouched():
+                return super().format(obj, include=include, exclude=exclude)
+            bundle = {name: self.formatters[name](obj) for name in names}
+            return {name: content for name, content in bundle.items() if content is not None}, {}
         finally:
             self.depth -= 1
 
@@ -80,7 +88,7 @@ class ResultFormatter(DisplayFormatter):
         return len(formatters) == len(self._built_in) and all(
             len(formatter.type_printers) == self._built_in.get(name)
             for name, formatter in formatters.items()
-            if name not in {"text/plain", "image/png"}
+            if name not in _FIGURES
         )
 
 

@@ -32,6 +32,7 @@ def test_magics_work(context: Context, tmp_path: Path) -> None:
     assert "Wall time" in context.run("%%time\n1").stdout
     assert context.run("%%capture out\nprint('a')").events == []
     assert context.run("out.stdout").text == "a\\n"
+    assert "number of items" in context.run("len?").stdout
     assert "loop" in context.run("%timeit -n1 -r1 1").stdout
 
 
