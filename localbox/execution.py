@@ -71,6 +71,7 @@ class MIMEType(str):
 
 _TEXT_FORMATS = ("text", "html", "markdown", "svg", "png", "jpeg", "pdf", "latex")
 _FORMATS = (*_TEXT_FORMATS, "json", "javascript", "data", "chart")
+_BYTES_OF_A_RESULT = 1024
 
 
 @dataclass
@@ -384,13 +385,13 @@ class ExecutionBuilder:
         return OutputMessage(text, time.time_ns(), error)
 
     def _take_result(self, contents: dict[str, Any]) -> Result | None:
-        self._results_left -= _weight(contents)
-        if self._results_left < 0 and self.execution.results:
-            # As with output: once something is missing, nothing after it is kept.
-            self._results_left = 0
+        weight = _BYTES_OF_A_RESULT + _weight(contents)
+        if weight > self._results_left and self.execution.results:
+            # A smaller one after it may fit, such as the value of the last expression.
             self._dropped_results += 1
             self.execution.truncated = True
             return None
+        self._results_left -= weight
         checked: dict[str, Any] = {
             name: _as_text(contents.get(name)) for name in (*_TEXT_FORMATS, "javascript")
         }

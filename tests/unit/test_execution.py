@@ -141,12 +141,27 @@ def test_results_cannot_fill_the_memory_of_the_host():
     builder = ExecutionBuilder(1000)
     page = {"result": {"html": "x" * (MAX_MESSAGE_BYTES // 2)}}
     assert builder.take_message(page) is not None
-    assert builder.take_message(page) is None
-    assert builder.take_message({"result": {"text": "small"}}) is None
+    assert [builder.take_message(page) for _ in range(3)] == [None] * 3
     (note,) = builder.finish()
-    assert "2 results dropped" in note.line
+    assert "3 results dropped" in note.line
     assert builder.execution.truncated
     assert len(builder.execution.results) == 1
+
+
+def test_the_small_main_result_outlives_large_pictures():
+    builder = ExecutionBuilder(1000)
+    for _ in range(3):
+        builder.take_message({"result": {"html": "x" * (MAX_MESSAGE_BYTES // 2)}})
+    builder.take_message({"result": {"text": "1", "is_main_result": True}})
+    assert builder.execution.text == "1"
+    assert builder.execution.truncated
+
+
+def test_many_small_results_are_too_many_at_some_point():
+    builder = ExecutionBuilder(1000)
+    small = {"result": {"text": "x"}}
+    taken = sum(builder.take_message(small) is not None for _ in range(MAX_MESSAGE_BYTES // 128))
+    assert 1000 < taken < MAX_MESSAGE_BYTES // 128
 
 
 def test_many_small_parts_of_a_result_weigh_too():
