@@ -1,0 +1,154 @@
+"""An interpreter in a process of its own, which keeps the state of a context between cells.
+
+It says what comes of a cell in lines on a pipe that is nobody's standard output. Interrupts are
+passed on to it from the signal handler itself, so that none is ever raised as an exception here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import subprocess
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from localbox.kernels.port import Cell
+
+# Longer than any report can rightly be; what is over it is thrown away.
+_MAX_LINE_BYTES = 64 * 1024 * 1024
+# A program may take its time to end, and may not have been there yet for the first interrupt.
+_INTERRUPT_AGAIN_MS = 250
+# Of <linux/fcntl.h>; Python's own name for it is missing in some builds.
+_F_SETSIG = 10
+
+
+class Child:
+    """One such process, in a process group of its own.
+
+    Attributes:
+        interrupted: an interrupt has come since `attend`.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        reports_fd: int,
+        pass_fds: Sequence[int],
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        lifeline_fd: int | None = None,
+    ) -> None:
+        """Start it.
+
+        Args:
+            reports_fd: where its lines are read; it has the other end among `pass_fds`.
+            lifeline_fd: see `lifeline`.
+        """
+        self.interrupted = False
+        self._attempt = 0
+        self._interrupt: Callable[[int], None] | None = None
+        self._reports_fd = reports_fd
+        self._buffer = bytearray()
+        self._lines: list[bytes] = []
+        self._process = subprocess.Popen(
+            argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=pass_fds,
+            process_group=0,
+        )
+        self._pidfd = os.pidfd_open(self._process.pid)
+        if lifeline_fd is not None:
+            # Whoever holds the other end dies: the whole group gets the signal. See fcntl(2).
+            fcntl.fcntl(lifeline_fd, fcntl.F_SETOWN, -self._process.pid)
+            fcntl.fcntl(lifeline_fd, _F_SETSIG, signal.SIGKILL)
+            flags = fcntl.fcntl(lifeline_fd, fcntl.F_GETFL)
+            fcntl.fcntl(lifeline_fd, fcntl.F_SETFL, flags | fcntl.FASYNC)
+        os.set_blocking(reports_fd, False)
+        self._poll = select.poll()
+        self._poll.register(reports_fd, select.POLLIN)
+        self._poll.register(self._pidfd, select.POLLIN)
+        # A signal handler alone does not end a poll that has begun without a timeout: PEP 475.
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll.register(self._wake_fd, select.POLLIN)
+        signal.signal(signal.SIGINT, self._on_interrupt)
+
+    def attend(self, interrupt: Callable[[int], None], *, interrupted: bool = False) -> None:
+        """A cell begins. `interrupt` is called by the signal handler, and from then on four times
+        a second with the number of the attempt, until `leave`.
+        """
+        self._attempt = 0
+        self.interrupted = interrupted
+        self._interrupt = interrupt
+
+    def leave(self) -> None:
+        """The cell has ended."""
+        self._interrupt = None
+
+    def signal_group(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+    def next_line(self) -> bytes | None:
+        """Its next report; None when it has died and all reports have been read."""
+        while not self._lines:
+            ready = dict(self._poll.poll(_INTERRUPT_AGAIN_MS if self.interrupted else None))
+            if self._wake_fd in ready:
+                os.eventfd_read(self._wake_fd)
+            if not ready and self._interrupt is not None:
+                self._attempt += 1
+                self._interrupt(self._attempt)
+            if not self._take_reports() and self._pidfd in ready:
+                return None
+        return self._lines.pop(0)
+
+    def _take_reports(self) -> bool:
+        try:
+            data = os.read(self._reports_fd, 1 << 16)
+        except BlockingIOError:
+            return False
+        self._buffer += data
+        if b"\n" in data:
+            *self._lines, rest = bytes(self._buffer).split(b"\n")
+            self._buffer[:] = rest
+        elif len(self._buffer) > _MAX_LINE_BYTES:
+            self._buffer.clear()
+        return bool(data)
+
+    def fail(self, cell: Cell, name: str, hint: str = "") -> None:
+        """It has died: that is the cell's error, and the context's end. Ends what is left of it."""
+        code = self._process.wait()
+        self.signal_group(signal.SIGKILL)
+        if code >= 0:
+            cell.restart = f"{name} exited with status {code}{hint}"
+            cell.fail("SystemExit", cell.restart, "")
+            return
+        text = f"signal {-code}"
+        with contextlib.suppress(ValueError):
+            text = signal.Signals(-code).name
+        cell.restart = f"{name} was killed by {text}"
+        cell.fail("KernelDied", cell.restart, "")
+
+    def _on_interrupt(self, _number: int, _frame: object) -> None:
+        if self._interrupt is not None:
+            self.interrupted = True
+            self._attempt = 0
+            os.eventfd_write(self._wake_fd, 1)
+            self._interrupt(0)
+
+
+def lifeline() -> int:
+    """A pipe's reading end for a child to hold: when this process ends, the child is killed.
+
+    This process can be killed at any moment, and must not leave behind what a cell still runs.
+    """
+    reading_fd, _writing_fd_until_we_end = os.pipe()
+    return reading_fd
