@@ -8,6 +8,7 @@ import os
 import pkgutil
 import random
 import sys
+import warnings
 from typing import Any
 
 from localbox.kernels import python_errors, python_figures
@@ -67,9 +68,9 @@ class PythonKernel:
                 self._end_fork(0)
             sys.settrace(tracing[0])
             sys.setprofile(tracing[1])
-            with self._undisturbed():
-                self._streams.end()
             self._cell = None
+            with self.undisturbed():
+                self._streams.end()
 
     def _run(self, cell: Cell) -> None:
         cell.count(self._shell.execution_count)
@@ -103,7 +104,7 @@ class PythonKernel:
     def settle(self) -> None:
         self._streams.settle()
 
-    def _undisturbed(self) -> contextlib.AbstractContextManager[None]:
+    def undisturbed(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext() if self._port is None else self._port.undisturbed()
 
 
@@ -147,7 +148,8 @@ class _Nobody:
 def warm_up() -> None:
     """Import what cells will need and run some, so that contexts start with all of it done."""
     global _shell
-    _import_the_rest()
+    with warnings.catch_warnings():
+        _import_the_rest()
     _shell = CellShell.instance()
     before = sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__
     streams = Streams()
@@ -160,6 +162,8 @@ def warm_up() -> None:
 
 
 def _import_the_rest() -> None:
+    # Some only say where they have gone.
+    warnings.simplefilter("ignore")
     for package in _LATER_IMPORTS:
         for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
             if not any(part in module.name for part in _NEVER_NEEDED):

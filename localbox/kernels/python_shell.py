@@ -241,7 +241,8 @@ class CellShell(InteractiveShell):
 
     def system(self, cmd: str) -> None:
         self._settle()
-        code, _output = python_system.run_command(self.var_expand(cmd, depth=1))
+        command = self.var_expand(cmd, depth=1)
+        code, _output = python_system.run_command(command, self.kernel.undisturbed)
         self._settle()
         self._keep_exit_code(code, cmd)
 
@@ -249,7 +250,8 @@ class CellShell(InteractiveShell):
 
     def getoutput(self, cmd: str, split: bool = True, depth: int = 0) -> Any:
         command = self.var_expand(cmd, depth=depth + 1)
-        code, output = python_system.run_command(command, capture=True)
+        undisturbed = self.kernel.undisturbed
+        code, output = python_system.run_command(command, undisturbed, capture=True)
         self._keep_exit_code(code, cmd)
         return SList(output.splitlines()) if split else LSString(output)
 
@@ -257,7 +259,8 @@ class CellShell(InteractiveShell):
         self.user_ns["_exit_code"] = code
         # It may have installed something.
         importlib.invalidate_caches()
-        if self.system_raise_on_error and code:
+        # An option of later versions.
+        if code and getattr(self, "system_raise_on_error", False):
             raise subprocess.CalledProcessError(code, cmd)
 
     def _take_over_script_magic(self, program: str) -> None:
@@ -267,7 +270,7 @@ class CellShell(InteractiveShell):
             if line.strip():
                 return original(line, cell)  # options
             self._settle()
-            code = python_system.run_script([program], cell)
+            code = python_system.run_script([program], cell, self.kernel.undisturbed)
             self._settle()
             if code:
                 raise subprocess.CalledProcessError(code, cell)

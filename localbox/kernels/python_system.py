@@ -10,45 +10,58 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    Undisturbed = Callable[[], contextlib.AbstractContextManager[None]]
 
 _BASH = "/bin/bash"
 _GRACE_S = 0.5
 
 
-def run_command(command: str, *, capture: bool = False) -> tuple[int, str]:
+def run_command(
+    command: str, undisturbed: Undisturbed, *, capture: bool = False
+) -> tuple[int, str]:
     """Run a line of shell; its exit code, and what it wrote if that is not to be seen.
+
+    Args:
+        undisturbed: holds interrupts back. One that comes as a program is started would leave it
+            running with nobody who knows of it.
 
     Raises:
         KeyboardInterrupt: and the command has been ended.
     """
     shell = _BASH if os.path.exists(_BASH) else "/bin/sh"
-    return _run([shell, "-c", command], subprocess.DEVNULL, capture)
+    return _run([shell, "-c", command], subprocess.DEVNULL, undisturbed, capture)
 
 
-def run_script(program: Sequence[str], script: str) -> int:
+def run_script(program: Sequence[str], script: str, undisturbed: Undisturbed) -> int:
     """Run a program that reads `script` on its standard input; its exit code."""
     # In memory and not in a pipe, which would need somebody to fill it meanwhile.
     fd = os.memfd_create("script")
     with open(fd, "w+b", closefd=True) as stdin:
         stdin.write(script.encode("utf-8", "surrogateescape"))
         stdin.seek(0)
-        return _run(program, stdin.fileno(), capture=False)[0]
+        return _run(program, stdin.fileno(), undisturbed, capture=False)[0]
 
 
-def _run(program: Sequence[str], stdin: int, capture: bool) -> tuple[int, str]:
-    # Descriptors 1 and 2 and not what a cell has put into sys.stdout.
-    process = subprocess.Popen(
-        program,
-        stdin=stdin,
-        stdout=subprocess.PIPE if capture else None,
-        stderr=subprocess.STDOUT if capture else None,
-        process_group=0,
-    )
+def _run(
+    program: Sequence[str], stdin: int, undisturbed: Undisturbed, capture: bool
+) -> tuple[int, str]:
+    process = None
     try:
+        with undisturbed():
+            # Descriptors 1 and 2 and not what a cell has put into sys.stdout.
+            process = subprocess.Popen(
+                program,
+                stdin=stdin,
+                stdout=subprocess.PIPE if capture else None,
+                stderr=subprocess.STDOUT if capture else None,
+                process_group=0,
+            )
         output, _ = process.communicate()
     except BaseException:
-        _end(process)
+        if process is not None:
+            _end(process)
         raise
     text = (output or b"").decode(sys.getfilesystemencoding(), "replace")
     return process.returncode, text
