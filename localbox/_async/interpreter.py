@@ -201,9 +201,11 @@ class AsyncInterpreter:
         callbacks: Callbacks,
     ) -> None:
         while not builder.ended:
-            for frame in await exchange.receive_with(kernel.outputs, deadline):
-                if frame == _SETTLE:
-                    await exchange.send(_SETTLED, deadline)
+            frames = await exchange.receive_with(kernel.outputs, deadline)
+            # Before the callbacks, one of which may wait for what the cell does next.
+            for _ in range(frames.count(_SETTLE)):
+                await exchange.send(_SETTLED, deadline)
+            for frame in frames:
                 await self._take(builder, frame, callbacks)
 
     async def _take(self, builder: ExecutionBuilder, frame: Frame, callbacks: Callbacks) -> None:

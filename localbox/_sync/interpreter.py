@@ -188,9 +188,11 @@ class Interpreter:
         callbacks: Callbacks,
     ) -> None:
         while not builder.ended:
-            for frame in exchange.receive_with(kernel.outputs, deadline):
-                if frame == _SETTLE:
-                    exchange.send(_SETTLED, deadline)
+            frames = exchange.receive_with(kernel.outputs, deadline)
+            # Before the callbacks, one of which may wait for what the cell does next.
+            for _ in range(frames.count(_SETTLE)):
+                exchange.send(_SETTLED, deadline)
+            for frame in frames:
                 self._take(builder, frame, callbacks)
 
     def _take(self, builder: ExecutionBuilder, frame: Frame, callbacks: Callbacks) -> None:
