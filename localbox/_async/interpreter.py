@@ -97,14 +97,16 @@ class AsyncInterpreter:
     def contexts(self) -> Contexts:
         return registry.contexts_of(self._record)
 
-    def find(self, context: Context | str) -> ContextRecord:
+    async def find(self, context: Context | str) -> ContextRecord:
         """
         Raises:
             NotFoundException: the sandbox has no such context.
+            SandboxNotRunningException: it has ended, and its contexts with it.
         """
         context_id = context.id if isinstance(context, Context) else context
         record = self.contexts.find(context_id)
         if record is None:
+            await self._connection.ask({"op": "ping"})
             raise NotFoundException(f"Context {context_id} not found")
         return record
 
@@ -317,22 +319,20 @@ class AsyncInterpreter:
         """
         deadline = self._connection.request_deadline(request_timeout)
         zygote = await self._ready_kernels()
-        kernel = Kernel()
         sandbox_fd = await self._lend()
         try:
-            request = {
-                "op": "create",
-                "id": kernel.kernel_id,
-                "digest": self._digest(),
-            }
-            created = await transport.open_exchange(
-                zygote.rendezvous, request, kernel.passed_fds(sandbox_fd), deadline
-            )
+            kernel = Kernel()
+            try:
+                request = {"op": "create", "id": kernel.kernel_id, "digest": self._digest()}
+                created = await transport.open_exchange(
+                    zygote.rendezvous, request, kernel.passed_fds(sandbox_fd), deadline
+                )
+            finally:
+                kernel.forget_theirs()
         except PeerGoneError:
             raise SandboxException("the kernel zygote has ended; try again") from None
         finally:
             os.close(sandbox_fd)
-            kernel.forget_theirs()
         async with created:
             try:
                 answer = read_answer(await created.receive(deadline))

@@ -214,7 +214,7 @@ class AsyncSandbox:
             raise InvalidArgumentException(f"code must be a str, not {type(code).__name__}")
         interpreter = self._interpreter
         if context is not None:
-            record = interpreter.find(context)
+            record = await interpreter.find(context)
         else:
             record = interpreter.contexts.default(check_language(language))
         timeout_s = creation.check_timeout(timeout, "timeout", zero_is_none=True)
@@ -267,7 +267,7 @@ class AsyncSandbox:
             NotFoundException: the sandbox has no such context.
         """
         interpreter = self._interpreter
-        record = interpreter.find(context)
+        record = await interpreter.find(context)
         await interpreter.stop(record)
         record.note = None
         await interpreter.start(record)
@@ -279,7 +279,7 @@ class AsyncSandbox:
             NotFoundException: the sandbox has no such context.
         """
         interpreter = self._interpreter
-        record = interpreter.find(context)
+        record = await interpreter.find(context)
         interpreter.contexts.remove(record)
         await interpreter.stop(record)
 

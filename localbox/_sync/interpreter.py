@@ -90,10 +90,12 @@ class Interpreter:
         """
         Raises:
             NotFoundException: the sandbox has no such context.
+            SandboxNotRunningException: it has ended, and its contexts with it.
         """
         context_id = context.id if isinstance(context, Context) else context
         record = self.contexts.find(context_id)
         if record is None:
+            self._connection.ask({"op": "ping"})
             raise NotFoundException(f"Context {context_id} not found")
         return record
 
@@ -302,22 +304,20 @@ class Interpreter:
         """
         deadline = self._connection.request_deadline(request_timeout)
         zygote = self._ready_kernels()
-        kernel = Kernel()
         sandbox_fd = self._lend()
         try:
-            request = {
-                "op": "create",
-                "id": kernel.kernel_id,
-                "digest": self._digest(),
-            }
-            created = transport.open_exchange(
-                zygote.rendezvous, request, kernel.passed_fds(sandbox_fd), deadline
-            )
+            kernel = Kernel()
+            try:
+                request = {"op": "create", "id": kernel.kernel_id, "digest": self._digest()}
+                created = transport.open_exchange(
+                    zygote.rendezvous, request, kernel.passed_fds(sandbox_fd), deadline
+                )
+            finally:
+                kernel.forget_theirs()
         except PeerGoneError:
             raise SandboxException("the kernel zygote has ended; try again") from None
         finally:
             os.close(sandbox_fd)
-            kernel.forget_theirs()
         with created:
             try:
                 answer = read_answer(created.receive(deadline))

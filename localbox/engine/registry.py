@@ -74,14 +74,16 @@ def forget(sandbox_id: str) -> None:
     with _lock:
         record = _records.pop(sandbox_id, None)
     if record is not None:
-        record.rendezvous = _NOBODY
-        record.contexts = None
+        _release(record)
 
 
 def contexts_of(record: SandboxRecord) -> Contexts:
     from localbox.engine.contexts import Contexts
 
     with _lock:
+        if record.rendezvous is _NOBODY:
+            # Not kept: it holds descriptors, and nobody would close them any more.
+            return Contexts()
         if record.contexts is None:
             record.contexts = Contexts()
         return record.contexts
@@ -95,7 +97,12 @@ def _sweep() -> None:
     for fd, _events in poll.poll(0):
         record = by_fd[fd]
         del _records[record.sandbox_id]
-        record.rendezvous = _NOBODY
+        _release(record)
+
+
+def _release(record: SandboxRecord) -> None:
+    record.rendezvous = _NOBODY
+    record.contexts = None
 
 
 def _forget_lock() -> None:
