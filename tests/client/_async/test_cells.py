@@ -174,7 +174,7 @@ async def test_a_cell_whose_turn_does_not_come_in_time_raises_and_the_other_goes
         return (await sandbox.run_code(code, on_stdout=second, timeout=PATIENCE_S)).text
 
     async def second(_message: OutputMessage) -> None:
-        with pytest.raises(TimeoutException, match="another cell of context .* still running"):
+        with pytest.raises(TimeoutException, match=r"another cell of context .* still running"):
             await sandbox.run_code("skipped = 1", timeout=0.1)
         await open_gate(sandbox, "gate")
 
