@@ -66,8 +66,10 @@ class PythonKernel:
         finally:
             if os.getpid() != self._pid:
                 self._end_fork(0)
-            sys.settrace(tracing[0])
-            sys.setprofile(tracing[1])
+            # A cell's tracing is of no use beyond it, and would trace all of this.
+            if tracing != (sys.gettrace(), sys.getprofile()):
+                sys.settrace(None)
+                sys.setprofile(None)
             self._cell = None
             with self.undisturbed():
                 self._streams.end()

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+from math import isfinite
 from typing import Any
 
-from IPython.core.formatters import BaseFormatter, DisplayFormatter
+from IPython.core.formatters import BaseFormatter, DisplayFormatter, catch_format_error
 from traitlets import ObjectName, Unicode
 
 from localbox.kernels.display import CHART, DATA, NotJSONError, as_json, scalar
@@ -34,6 +35,7 @@ class DataFormatter(BaseFormatter):
     _return_type = dict
     print_method = ObjectName("_repr_e2b_data_")
 
+    @catch_format_error  # type: ignore[untyped-decorator]
     def __call__(self, obj: Any) -> Any:
         if _is_a(obj, "pandas", "DataFrame"):
             return table_columns(obj)
@@ -47,6 +49,7 @@ class ChartFormatter(BaseFormatter):
     _return_type = dict
     print_method = ObjectName("_repr_e2b_chart_")
 
+    @catch_format_error  # type: ignore[untyped-decorator]
     def __call__(self, obj: Any) -> Any:
         # Not by registration: IPython takes that back when the format of figures is changed.
         if _is_a(obj, "matplotlib.figure", "Figure"):
@@ -110,10 +113,18 @@ def table_columns(table: Any) -> dict[str, list[Any]] | None:
     if table.size > _MOST_CELLS:
         sys.stderr.write(f"[localbox: the data of a table with {table.size} cells is not sent]\n")
         return None
-    return {
-        str(name): [_cell(value) for value in table.iloc[:, index].tolist()]
-        for index, name in enumerate(table.columns)
-    }
+    return {str(name): _column(table.iloc[:, index]) for index, name in enumerate(table.columns)}
+
+
+def _column(series: Any) -> list[Any]:
+    values: list[Any] = series.tolist()
+    # Most columns are of one of these, and long. Not so pandas' own types, in which NA may be.
+    if type(series.dtype).__module__.startswith("numpy"):
+        if series.dtype.kind in "iub":
+            return values
+        if series.dtype.kind == "f":
+            return [value if isfinite(value) else None for value in values]
+    return [_cell(value) for value in values]
 
 
 def _cell(value: Any) -> Any:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +37,8 @@ def run_command(
 
 def run_script(program: Sequence[str], script: str, undisturbed: Undisturbed) -> int:
     """Run a program that reads `script` on its standard input; its exit code."""
-    # In memory and not in a pipe, which would need somebody to fill it meanwhile.
-    fd = os.memfd_create("script")
-    with open(fd, "w+b", closefd=True) as stdin:
+    # A file and not a pipe, which would need somebody to fill it meanwhile.
+    with tempfile.TemporaryFile() as stdin:
         stdin.write(script.encode("utf-8", "surrogateescape"))
         stdin.seek(0)
         return _run(program, stdin.fileno(), undisturbed, capture=False)[0]

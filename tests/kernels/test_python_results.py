@@ -150,7 +150,8 @@ def test_a_table_comes_as_text_html_and_data(context: Context) -> None:
     ran = context.run(
         "import pandas as pd, numpy as np\n"
         "pd.DataFrame({'n': [1, 2], 'f': [.5, np.nan], 's': ['a', None],\n"
-        "              't': [pd.Timestamp('2024-01-02'), pd.NaT], 3: [np.int8(1), [np.nan]]})"
+        "              't': [pd.Timestamp('2024-01-02'), pd.NaT], 3: [np.int8(1), [np.nan]],\n"
+        "              'i': pd.array([None, 2], 'Int8'), 'F': pd.array([.5, None], 'Float64')})"
     )
     assert ran.main["data"] == {
         "n": [1, 2],
@@ -158,6 +159,8 @@ def test_a_table_comes_as_text_html_and_data(context: Context) -> None:
         "s": ["a", None],
         "t": ["2024-01-02T00:00:00", None],
         "3": [1, [None]],
+        "i": [None, 2],
+        "F": [0.5, None],
     }
     assert "<table" in ran.main["html"]
     assert "2024-01-02" in ran.main["text"]
@@ -226,3 +229,36 @@ def test_pyplot_imported_by_the_cell_itself_is_shown_too() -> None:
         ran = context.run(PLOT + "plt.show()\nprint('end')")
         assert [kind for kind, _ in ran.events] == ["result", "stdout"]
         assert is_png(ran.results[0])
+
+
+def test_a_table_that_cannot_be_converted_still_has_its_text(context: Context) -> None:
+    ran = context.run(
+        "import pandas as pd\n"
+        "class T(pd.DataFrame):\n"
+        "    @property\n"
+        "    def iloc(self): raise LookupError('no rows')\n"
+        "    def __repr__(self): return 'a T'\n"
+        "    def _repr_html_(self): return '<p>'\n"
+        "T({'a': [1]})"
+    )
+    assert ran.main == {"text": "a T", "html": "<p>", "is_main_result": True}
+    assert "LookupError: no rows" in ran.stderr
+
+
+def test_charts_are_found_in_the_usual_figures(context: Context) -> None:
+    pytest.importorskip("e2b_charts")
+    code = (
+        "import matplotlib.pyplot as plt\n"
+        "plt.figure(); plt.bar(['a', 'b'], [1, 2])\n"
+        "plt.figure(); plt.scatter([1, 2], [3, 4])\n"
+        "plt.figure(); plt.pie([1, 3], labels=['x', 'y'])\n"
+        "plt.figure(); plt.boxplot([1, 2, 3, 4, 9], patch_artist=True)\n"
+        "_, both = plt.subplots(2); both[0].plot([1]); both[1].bar(['a', 'b'], [1, 2]);"
+    )
+    kinds = [result["chart"]["type"] for result in context.run(code).results]
+    assert kinds == ["bar", "scatter", "pie", "box_and_whisker", "superchart"]
+
+
+def test_a_figure_without_a_chart_still_comes_as_png(context: Context) -> None:
+    ran = context.run("import matplotlib.pyplot as plt\nplt.contour([[1, 2], [3, 5]]);")
+    assert is_png(ran.results[0])
