@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from localbox._sync.sandbox import Profile, Sandbox
+from localbox.engine.creation import INTERPRETER_TEMPLATES
 from localbox.errors import NotFoundException
 from localbox.execution import Context, Execution, ExecutionError, OutputMessage, Result
-from localbox.legacy import LegacyMethods
 
 # What the kernels of Jupyter are called, and the language each of them speaks.
 _KERNEL_NAMES = {
@@ -22,8 +22,6 @@ _KERNEL_NAMES = {
     "java": "java",
     "bash": "bash",
 }
-# What E2B called the templates for this; the machine's own Python environment stands for them.
-_TEMPLATES = {"code-interpreter", "code-interpreter-stateful", "python-data-analysis"}
 
 
 class CellError(ExecutionError):
@@ -136,7 +134,7 @@ class Notebook:
         """Nothing to do: no connection is kept between cells."""
 
 
-class CodeInterpreter(Sandbox, LegacyMethods):
+class CodeInterpreter(Sandbox):
     """A sandbox with a `notebook`."""
 
     def __init__(
@@ -153,10 +151,10 @@ class CodeInterpreter(Sandbox, LegacyMethods):
         """Make one, as `Sandbox(...)` does.
 
         Args:
-            template: E2B's names of its templates for data analysis mean "base".
+            template: "code-interpreter-v1" if not given; see `Sandbox.create`.
             env_vars: an older name for `envs`.
         """
-        template = None if template in _TEMPLATES else template
+        template = template or INTERPRETER_TEMPLATES[0]
         super().__init__(
             template,
             timeout,

@@ -21,6 +21,11 @@ from localbox.errors import (
     SandboxNotRunningException,
     TimeoutException,
 )
+
+# unasync: async
+# unasync: sync
+# from localbox.legacy import LegacyMethods
+# unasync: end
 from localbox.models import Isolation, SandboxInfo, SandboxLifecycle, SandboxState
 from localbox.policy import Policy
 from localbox.transport import asyncio as transport
@@ -39,7 +44,11 @@ DEFAULT_CELL_TIMEOUT_S = 300.0
 Profile = str | os.PathLike[str] | Policy
 
 
+# unasync: async
 class AsyncSandbox:
+    # unasync: sync
+    # class AsyncSandbox(LegacyMethods):
+    # unasync: end
     """A sandbox on this machine, with the interface of E2B's.
 
     Make one with `create`; it ends at its timeout, when it is killed, when the `with` block ends,
@@ -109,6 +118,8 @@ class AsyncSandbox:
 
         Args:
             template: "base", which is this machine's system and Python environment, read-only.
+                "code-interpreter-v1" is the same with numpy, pandas and pyplot imported ahead, if
+                they are installed: profile "data-analysis", where no other is given.
             timeout: seconds until the sandbox is killed, 300 if not given; see `set_timeout`.
             metadata: your own notes, given back by `get_info`.
             envs: environment variables of every command.
@@ -384,7 +395,7 @@ class AsyncSandbox:
         timeout_s = timeout_s or creation.DEFAULT_TIMEOUT_S
         environment = creation.check_strings(envs, "envs")
         notes = creation.check_strings(metadata, "metadata")
-        policy = creation.resolve_policy(profile)
+        policy = creation.resolve_policy(profile, template)
         creation.check_network(policy, allow_internet_access)
         # Quick but for the first time, when a zygote has to be started.
         zygote, digest, plan = await transport.run(creation.prepare, policy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import os
 from collections.abc import Mapping
@@ -18,8 +19,16 @@ DEFAULT_TIMEOUT_S = 300
 # Ten years: what is added to today's date must still be a date.
 _LONGEST_TIMEOUT_S = 10 * 366 * 86400
 DEFAULT_TEMPLATE = "base"
-# One root filesystem for now: this machine's. E2B's name for its default interpreter is the same.
-_TEMPLATES = (DEFAULT_TEMPLATE, "code-interpreter-v1")
+# E2B's names, now and before 1.0, for its interpreter with the usual libraries.
+INTERPRETER_TEMPLATES = (
+    "code-interpreter-v1",
+    "code-interpreter",
+    "code-interpreter-stateful",
+    "python-data-analysis",
+)
+_DATA_PROFILE = "data-analysis"
+# One root filesystem for now, this machine's; they differ in what is imported beforehand.
+_TEMPLATES = {DEFAULT_TEMPLATE, *INTERPRETER_TEMPLATES}
 
 _NOT_HERE = {
     "mcp": "the MCP gateway runs in E2B's cloud; start an MCP server with commands.run instead",
@@ -64,10 +73,11 @@ def check_template(template: str | None) -> str:
     if template is None:
         return DEFAULT_TEMPLATE
     if template not in _TEMPLATES:
-        near = difflib.get_close_matches(str(template), _TEMPLATES, 1)
+        known = sorted(_TEMPLATES)
+        near = difflib.get_close_matches(str(template), known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise NotFoundException(
-            f"template {template!r} is not found; there is {', '.join(map(repr, _TEMPLATES))}{hint}"
+            f"template {template!r} is not found; there is {', '.join(map(repr, known))}{hint}"
         )
     return template
 
@@ -123,8 +133,22 @@ def check_network(policy: Policy, allow_internet_access: bool | None) -> None:
         )
 
 
-def resolve_policy(profile: str | os.PathLike[str] | Policy | None) -> Policy:
-    return profile if isinstance(profile, Policy) else load_profile(profile or "default")
+def resolve_policy(profile: str | os.PathLike[str] | Policy | None, template: str) -> Policy:
+    """The policy of a profile; without one, that of the template."""
+    if isinstance(profile, Policy):
+        return profile
+    if not profile:
+        is_for_data = template in INTERPRETER_TEMPLATES and _data_libraries_are_installed()
+        profile = _DATA_PROFILE if is_for_data else "default"
+    return load_profile(profile)
+
+
+@functools.cache
+def _data_libraries_are_installed() -> bool:
+    from importlib.util import find_spec
+
+    modules = load_profile(_DATA_PROFILE).process.preload
+    return all(find_spec(module.partition(".")[0]) for module in modules)
 
 
 def prepare(policy: Policy) -> tuple[ZygoteProcess, str, dict[str, Any]]:

@@ -8,17 +8,11 @@ from typing import Any
 
 import pytest
 
-import localbox
 from localbox import Sandbox
 from localbox.engine import registry
-from localbox.legacy import LegacyMethods
 from tests import leftovers
 
 SNIPPETS = Path(__file__).parent / "snippets"
-
-
-class LegacySandbox(Sandbox, LegacyMethods):
-    """Sandbox with the methods that the founding document takes for granted."""
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +23,8 @@ def _leaves_nothing_behind(_sandboxes_can_be_made: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[LegacySandbox]:
-    with LegacySandbox(timeout=120) as sandbox:
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(timeout=120) as sandbox:
         yield sandbox
 
 
@@ -42,7 +36,6 @@ def run_block(
 
     Sandboxes that a block leaves to the end of the program end here.
     """
-    monkeypatch.setattr(localbox, "Sandbox", LegacySandbox)
     monkeypatch.chdir(tmp_path)
     before = set(registry._records)
 

@@ -13,8 +13,8 @@ from typing import Any
 import openpyxl
 import pytest
 
-from localbox import CodeInterpreter, NotFoundException
-from tests.founding.conftest import SNIPPETS, LegacySandbox
+from localbox import CodeInterpreter
+from tests.founding.conftest import SNIPPETS, Sandbox
 
 RunBlock = Callable[..., dict[str, Any]]
 
@@ -76,7 +76,6 @@ def test_authentication_needs_no_key(run_block: RunBlock, monkeypatch: pytest.Mo
     assert run_block("authentication")["sandbox"].is_open
 
 
-@pytest.mark.xfail(raises=NotFoundException, strict=True, reason="templates have no such name yet")
 def test_sandbox_management(run_block: RunBlock):
     result = run_block("sandbox_management")["result"]
     assert result.exit_code == 2
@@ -84,7 +83,7 @@ def test_sandbox_management(run_block: RunBlock):
 
 
 def test_code_execution_reports_the_error_that_the_blocks_quoting_makes(
-    run_block: RunBlock, sandbox: LegacySandbox, xlsx: Path, capsys: pytest.CaptureFixture[str]
+    run_block: RunBlock, sandbox: Sandbox, xlsx: Path, capsys: pytest.CaptureFixture[str]
 ):
     # Its single quotes end those of the shell, so that Python sees no string there at all.
     proc = run_block("code_execution", sandbox=sandbox)["proc"]
@@ -95,7 +94,7 @@ def test_code_execution_reports_the_error_that_the_blocks_quoting_makes(
 
 
 def test_code_of_the_code_execution_block_runs_when_quoted_right(
-    run_block: RunBlock, sandbox: LegacySandbox, xlsx: Path
+    run_block: RunBlock, sandbox: Sandbox, xlsx: Path
 ):
     code = run_block("code_execution", sandbox=sandbox)["python_code"]
     with xlsx.open("rb") as file:
@@ -106,7 +105,7 @@ def test_code_of_the_code_execution_block_runs_when_quoted_right(
 
 
 def test_file_operations(
-    run_block: RunBlock, sandbox: LegacySandbox, xlsx: Path, capsys: pytest.CaptureFixture[str]
+    run_block: RunBlock, sandbox: Sandbox, xlsx: Path, capsys: pytest.CaptureFixture[str]
 ):
     sandbox.files.write("/tmp/output.png", PNG)
     run_block("file_operations", sandbox=sandbox)
@@ -188,7 +187,7 @@ def test_notebook_session(run_block: RunBlock):
 
 
 def test_resource_management(run_block: RunBlock):
-    manager = run_block("resource_management", Sandbox=LegacySandbox)["E2BResourceManager"](2)
+    manager = run_block("resource_management", Sandbox=Sandbox)["E2BResourceManager"](2)
     first, second = manager.get_sandbox(), manager.get_sandbox()
     with pytest.raises(Exception, match="Maximum sandbox limit reached"):
         manager.get_sandbox()

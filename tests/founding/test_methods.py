@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from localbox import CodeInterpreter, FileNotFoundException, InvalidArgumentException
-from tests.founding.conftest import LegacySandbox
+from localbox import (
+    CodeInterpreter,
+    FileNotFoundException,
+    InvalidArgumentException,
+    Sandbox,
+)
 
 
-def test_a_file_goes_up_under_its_own_name_unless_told_otherwise(
-    sandbox: LegacySandbox, tmp_path: Path
-):
+def test_a_file_goes_up_under_its_own_name_unless_told_otherwise(sandbox: Sandbox, tmp_path: Path):
     (tmp_path / "a.bin").write_bytes(b"\x00\xff")
     with (tmp_path / "a.bin").open("rb") as file:
         assert sandbox.upload_file(file) == "/home/user/a.bin"
@@ -25,7 +27,7 @@ def test_a_file_goes_up_under_its_own_name_unless_told_otherwise(
 
 
 @pytest.mark.parametrize("name", [None, 3, "", "/"])
-def test_a_file_without_a_name_needs_a_path(sandbox: LegacySandbox, name: object):
+def test_a_file_without_a_name_needs_a_path(sandbox: Sandbox, name: object):
     file = io.BytesIO(b"x")
     file.name = name  # type: ignore[attr-defined]
     with pytest.raises(InvalidArgumentException, match="give a path"):
@@ -33,20 +35,20 @@ def test_a_file_without_a_name_needs_a_path(sandbox: LegacySandbox, name: object
     assert sandbox.upload_file(file, "/tmp/x") == "/tmp/x"
 
 
-def test_downloading_what_is_not_there_is_an_error(sandbox: LegacySandbox):
+def test_downloading_what_is_not_there_is_an_error(sandbox: Sandbox):
     with pytest.raises(FileNotFoundException):
         sandbox.download_file("/tmp/nothing")
 
 
-def test_list_with_a_path_lists_files_and_without_one_sandboxes(sandbox: LegacySandbox):
+def test_list_with_a_path_lists_files_and_without_one_sandboxes(sandbox: Sandbox):
     sandbox.filesystem.write("/home/user/a", "12345")
     assert [(entry.name, entry.size) for entry in sandbox.list("/home/user")] == [("a", 5)]
-    for listing in (sandbox.list, LegacySandbox.list):
+    for listing in (sandbox.list, Sandbox.list):
         with pytest.raises(InvalidArgumentException, match="cannot be listed yet"):
             listing()
 
 
-def test_filesystem_reads_and_writes_text_and_bytes(sandbox: LegacySandbox):
+def test_filesystem_reads_and_writes_text_and_bytes(sandbox: Sandbox):
     files = sandbox.filesystem
     files.make_dir("/home/user/d/e")
     files.write("d/text", "é")
@@ -61,7 +63,7 @@ def test_filesystem_reads_and_writes_text_and_bytes(sandbox: LegacySandbox):
 
 
 def test_closing_ends_the_sandbox_and_may_be_repeated():
-    sandbox = LegacySandbox()
+    sandbox = Sandbox()
     assert sandbox.is_open
     assert sandbox.id == sandbox.sandbox_id
     sandbox.close()
@@ -69,7 +71,7 @@ def test_closing_ends_the_sandbox_and_may_be_repeated():
     sandbox.close()
 
 
-def test_keep_alive_lengthens_a_life_and_does_not_shorten_it(sandbox: LegacySandbox):
+def test_keep_alive_lengthens_a_life_and_does_not_shorten_it(sandbox: Sandbox):
     def remaining_s() -> float:
         return (sandbox.get_info().end_at - datetime.now(UTC)).total_seconds()
 
@@ -81,19 +83,19 @@ def test_keep_alive_lengthens_a_life_and_does_not_shorten_it(sandbox: LegacySand
         sandbox.keep_alive(3601)
 
 
-def test_get_hostname_says_what_to_do_instead(sandbox: LegacySandbox):
+def test_get_hostname_says_what_to_do_instead(sandbox: Sandbox):
     with pytest.raises(InvalidArgumentException, match=r"commands\.run"):
         sandbox.get_hostname(8080)
 
 
-def test_clearing_ends_processes_that_have_hidden(sandbox: LegacySandbox):
+def test_clearing_ends_processes_that_have_hidden(sandbox: Sandbox):
     sandbox.commands.run("setsid sleep 1000 >/dev/null 2>&1 &")
     assert "sleep" in sandbox.commands.run("cat /proc/*/comm").stdout
     sandbox.clear()
     assert "sleep" not in sandbox.commands.run("cat /proc/*/comm").stdout
 
 
-def test_clearing_empties_what_can_be_written_whoever_forbids_it(sandbox: LegacySandbox):
+def test_clearing_empties_what_can_be_written_whoever_forbids_it(sandbox: Sandbox):
     sandbox.files.write("/home/user/.bash_profile", "echo do not; exit 1")
     sandbox.files.write("/tmp/locked/x", "x")
     sandbox.files.write("/dev/shm/x", "x")
@@ -106,7 +108,7 @@ def test_clearing_empties_what_can_be_written_whoever_forbids_it(sandbox: Legacy
     assert sandbox.list("/home/user") == []
 
 
-def test_clearing_spares_the_python_environment(sandbox: LegacySandbox):
+def test_clearing_spares_the_python_environment(sandbox: Sandbox):
     sandbox.clear()
     assert sandbox.commands.run("python -c 'print(6 * 7)'").stdout == "42\n"
     assert sandbox.run_code("1 + 1").text == "2"
