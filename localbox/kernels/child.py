@@ -123,6 +123,13 @@ class Child:
             self._buffer.clear()
         return bool(data)
 
+    def close(self) -> None:
+        """End it at once."""
+        self.signal_group(signal.SIGKILL)
+        self._process.wait()
+        os.close(self._pidfd)
+        os.close(self._wake_fd)
+
     def fail(self, cell: Cell, name: str, hint: str = "") -> None:
         """It has died: that is the cell's error, and the context's end. Ends what is left of it."""
         code = self._process.wait()
