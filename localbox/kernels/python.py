@@ -49,11 +49,12 @@ class PythonKernel:
         self._streams = streams
         self._port = port
         self._cell: Cell | None = None
+        self._failed = False
         self._pid = os.getpid()
         shell.kernel = self
 
     def execute(self, cell: Cell) -> None:
-        self._cell = cell
+        self._cell, self._failed = cell, False
         tracing = sys.gettrace(), sys.getprofile()
         if self._port is not None:
             self._port.restore_interrupts()
@@ -89,9 +90,12 @@ class PythonKernel:
             sys.stderr.write(traceback + "\n")
             self._end_fork(1)
         self._streams.flush()
-        cell.fail(name, value, traceback)
         if isinstance(error, SystemExit):
             cell.restart = _ENDED
+        # An interrupt that comes this late is no second error.
+        if not self._failed:
+            self._failed = True
+            cell.fail(name, value, traceback)
 
     def _end_fork(self, code: object) -> None:
         """A child that the cell has forked and that ran on to the cell's end: not a kernel."""
