@@ -71,7 +71,7 @@ class KernelZygote(Server):
         elif operation == "interrupt":
             kernel = self._kernels.get(request["id"])
             if kernel is not None:
-                _signal(kernel, signal.SIGINT)
+                _interrupt(kernel)
             answer(reply, {"ok": kernel is not None})
         elif operation == "end":
             self._end(request["id"], request["patience_s"], reply)
@@ -113,6 +113,17 @@ class KernelZygote(Server):
             self._ends[context_id] = status
             if len(self._ends) > _REMEMBERED_ENDS:
                 del self._ends[next(iter(self._ends))]
+
+
+def _interrupt(kernel: _Kernel) -> None:
+    """As Ctrl-C in a terminal: for the programs too that the cell waits for.
+
+    In system(3) the kernel itself is deaf to it. A session's leader, it cannot leave its group.
+    """
+    try:
+        os.killpg(kernel.pid, signal.SIGINT)
+    except ProcessLookupError:  # it is not one yet
+        _signal(kernel, signal.SIGINT)
 
 
 def _signal(kernel: _Kernel, number: int) -> None:
