@@ -50,7 +50,7 @@ from localbox.protocol.frames import (
     encode,
 )
 from localbox.transport import asyncio as transport
-from localbox.transport.wire import PeerGoneError, ProtocolViolationError, post
+from localbox.transport.wire import OwnedFd, PeerGoneError, ProtocolViolationError, post
 
 # A kernel asks whether we have taken the output so far, and waits for our word.
 _SETTLE = (MESSAGE, b'{"settle":true}')
@@ -203,7 +203,7 @@ class AsyncInterpreter:
         callbacks: Callbacks,
     ) -> None:
         while not builder.ended:
-            frames = await exchange.receive_with(kernel.outputs, deadline)
+            frames = await exchange.receive_with(kernel, deadline)
             # Before the callbacks, one of which may wait for what the cell does next.
             for _ in range(frames.count(_SETTLE)):
                 await exchange.send(_SETTLED, deadline)
@@ -241,7 +241,7 @@ class AsyncInterpreter:
         if why is not None:
             how = f"the cell wrote to the connection of its context, which had to end ({why})"
         text = f"{how}; the context starts afresh, without its variables"
-        for kind, chunk in kernel.outputs.take():
+        for kind, chunk in kernel.take():
             await self._take(builder, (kind, chunk), callbacks)
         failure = {"name": "KernelDied", "value": text, "traceback": f"KernelDied: {text}"}
         await callbacks.call(callbacks.on_error, builder.take_message({"failure": failure}))
@@ -338,6 +338,7 @@ class AsyncInterpreter:
                 answer = read_answer(await created.receive(deadline))
                 kernel.pid = int(answer["pid"])
                 pidfd = created.take_fd()
+                kernel.pidfd = OwnedFd(pidfd)
                 settings = {
                     "language": record.context.language,
                     "cwd": record.context.cwd,
@@ -345,14 +346,8 @@ class AsyncInterpreter:
                 }
                 started = await transport.open_exchange(kernel.rendezvous, settings, (), deadline)
                 async with started:
-                    try:
-                        await self._ask(
-                            self._record.zygote,
-                            {"op": "adopt", "id": self._record.sandbox_id, "pid": kernel.pid},
-                            (pidfd,),
-                        )
-                    finally:
-                        os.close(pidfd)
+                    adoption = {"op": "adopt", "id": self._record.sandbox_id, "pid": kernel.pid}
+                    await self._ask(self._record.zygote, adoption, (pidfd,))
                     try:
                         read_answer(await started.receive(deadline))
                     except PeerGoneError:

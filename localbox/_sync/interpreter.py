@@ -45,7 +45,7 @@ from localbox.protocol.frames import (
     encode,
 )
 from localbox.transport import blocking as transport
-from localbox.transport.wire import PeerGoneError, ProtocolViolationError, post
+from localbox.transport.wire import OwnedFd, PeerGoneError, ProtocolViolationError, post
 
 # A kernel asks whether we have taken the output so far, and waits for our word.
 _SETTLE = (MESSAGE, b'{"settle":true}')
@@ -190,7 +190,7 @@ class Interpreter:
         callbacks: Callbacks,
     ) -> None:
         while not builder.ended:
-            frames = exchange.receive_with(kernel.outputs, deadline)
+            frames = exchange.receive_with(kernel, deadline)
             # Before the callbacks, one of which may wait for what the cell does next.
             for _ in range(frames.count(_SETTLE)):
                 exchange.send(_SETTLED, deadline)
@@ -226,7 +226,7 @@ class Interpreter:
         if why is not None:
             how = f"the cell wrote to the connection of its context, which had to end ({why})"
         text = f"{how}; the context starts afresh, without its variables"
-        for kind, chunk in kernel.outputs.take():
+        for kind, chunk in kernel.take():
             self._take(builder, (kind, chunk), callbacks)
         failure = {"name": "KernelDied", "value": text, "traceback": f"KernelDied: {text}"}
         callbacks.call(callbacks.on_error, builder.take_message({"failure": failure}))
@@ -323,6 +323,7 @@ class Interpreter:
                 answer = read_answer(created.receive(deadline))
                 kernel.pid = int(answer["pid"])
                 pidfd = created.take_fd()
+                kernel.pidfd = OwnedFd(pidfd)
                 settings = {
                     "language": record.context.language,
                     "cwd": record.context.cwd,
@@ -330,14 +331,8 @@ class Interpreter:
                 }
                 started = transport.open_exchange(kernel.rendezvous, settings, (), deadline)
                 with started:
-                    try:
-                        self._ask(
-                            self._record.zygote,
-                            {"op": "adopt", "id": self._record.sandbox_id, "pid": kernel.pid},
-                            (pidfd,),
-                        )
-                    finally:
-                        os.close(pidfd)
+                    adoption = {"op": "adopt", "id": self._record.sandbox_id, "pid": kernel.pid}
+                    self._ask(self._record.zygote, adoption, (pidfd,))
                     try:
                         read_answer(started.receive(deadline))
                     except PeerGoneError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from dataclasses import dataclass, field
@@ -68,7 +69,25 @@ class Kernel:
         self.outputs = Outputs()
         self.kernel_id = os.urandom(16).hex()
         self.pid = -1
+        self.pidfd: OwnedFd | None = None
         self.unfinished: Any = None
+
+    def filenos(self) -> list[int]:
+        """To wait for: its output, and its end."""
+        filenos = self.outputs.filenos()
+        if self.pidfd is not None:
+            filenos.append(self.pidfd.fileno())
+        return filenos
+
+    def take(self) -> list[Frame]:
+        return self.outputs.take()
+
+    def has_ended(self) -> bool:
+        if self.pidfd is None:
+            return False
+        poll = select.poll()
+        poll.register(self.pidfd.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def passed_fds(self, sandbox_fd: int) -> tuple[int, ...]:
         """What the kernel gets, in the order of zygote/kernel_birth.py."""

@@ -61,11 +61,13 @@ class OwnedFd:
 
 
 class OutputSource(Protocol):
-    """Pipes whose content belongs between the frames of an exchange."""
+    """A process whose output, which comes in pipes, belongs between the frames of an exchange."""
 
     def filenos(self) -> list[int]: ...
 
     def take(self) -> list[Frame]: ...
+
+    def has_ended(self) -> bool: ...
 
 
 class Baton(Protocol):
@@ -88,6 +90,7 @@ class ExchangeState:
         self._decoder = FrameDecoder()
         self._frames: list[Frame] = []
         self._fd = -1
+        self._gone = False
 
     def take_frame(self) -> Frame | None:
         return self._frames.pop(0) if self._frames else None
@@ -99,17 +102,21 @@ class ExchangeState:
         at when it is here: what they hold then belongs in front of it, unless it was written after
         the frame by a process that did not wait; which is nobody's order to know.
         """
-        gone: PeerGoneError | None = None
+        if self._gone:
+            raise PeerGoneError
+        # Forks of it may keep its end of the exchange open. Looked at first: what it has sent, it
+        # has sent before.
+        ended = outputs.has_ended()
         try:
             self.receive_available()
         except BlockingIOError:
-            pass
-        except PeerGoneError as error:
-            gone = error
+            self._gone = ended
+        except PeerGoneError:
+            self._gone = True
         pieces = outputs.take()
         frames, self._frames = self._frames, []
-        if gone is not None and not pieces and not frames:
-            raise gone
+        if self._gone and not pieces and not frames:
+            raise PeerGoneError
         return pieces + frames
 
     def take_fd(self) -> int:
