@@ -13,6 +13,7 @@ from typing import Any
 
 from localbox._sync.sandbox import Sandbox
 from localbox.cli.failures import TIMED_OUT, complain
+from localbox.cli.options import LONGEST_S
 from localbox.cli.streaming import (
     OutputClosedError,
     copy_output,
@@ -22,11 +23,9 @@ from localbox.cli.streaming import (
 from localbox.errors import SandboxNotRunningException, TimeoutException
 from localbox.policy import Policy
 
-# Sandboxes have a timeout, programs on a command line do not unless asked for.
-LONGEST_S = 366 * 86400
 # The command's own timeout comes first, because it says more.
 _MARGIN_S = 60
-_OUTPUT_CLOSED = 128 + 13  # as if by SIGPIPE
+OUTPUT_CLOSED = 128 + 13  # as if by SIGPIPE
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def execute(run: Run) -> int:
                 forward_stdin(handle)
             exit_code = copy_output(handle, to_stdio=not run.as_json)
         except OutputClosedError:
-            return _OUTPUT_CLOSED
+            return OUTPUT_CLOSED
         except TimeoutException as error:
             problem = _why_too_late(error, run, time.monotonic() - started)
             if problem is None:
@@ -93,7 +92,15 @@ def execute(run: Run) -> int:
             exit_code = TIMED_OUT
             complain(problem)
         if run.as_json:
-            _print_json(handle._output, exit_code, problem)
+            output = handle._output
+            print_json(
+                {
+                    "stdout": output.stdout,
+                    "stderr": output.stderr,
+                    "exit_code": exit_code,
+                    "error": problem or output.error,
+                }
+            )
         return exit_code
 
 
@@ -108,13 +115,7 @@ def _why_too_late(error: TimeoutException, run: Run, elapsed_s: float) -> str | 
     return None
 
 
-def _print_json(output: Any, exit_code: int, problem: str | None) -> None:
-    result = {
-        "stdout": output.stdout,
-        "stderr": output.stderr,
-        "exit_code": exit_code,
-        "error": problem or output.error,
-    }
+def print_json(result: dict[str, Any]) -> None:
     try:
         print(json.dumps(result), flush=True)
     except BrokenPipeError:

@@ -26,6 +26,20 @@ _EXPECTED = (
 class UserError(Exception):
     """What the user asked for cannot be done; the message says why and what to do."""
 
+    exit_code = 1
+
+
+class NotebookError(UserError):
+    """There is no notebook to run. Not 1, which says that one of its cells has failed."""
+
+    exit_code = 2
+
+
+class WallTimeError(UserError):
+    """The profile's limit has ended the sandbox."""
+
+    exit_code = TIMED_OUT
+
 
 def complain(message: object) -> None:
     print(f"localbox: {' '.join(str(message).split())}", file=sys.stderr)
@@ -33,9 +47,10 @@ def complain(message: object) -> None:
 
 @contextmanager
 def in_one_line() -> Iterator[None]:
-    """End the command with exit code 1 and one line where localbox raises what it documents."""
+    """End the command with one line and an exit code where localbox raises what it documents."""
     try:
         yield
     except (UserError, *_EXPECTED) as error:
         complain(error)
-        raise typer.Exit(1) from None
+        exit_code = error.exit_code if isinstance(error, UserError) else 1
+        raise typer.Exit(exit_code) from None

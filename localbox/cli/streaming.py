@@ -38,7 +38,7 @@ def copy_output(handle: CommandHandle[Any], *, to_stdio: bool) -> int:
     """
     for kind, payload in handle._frames:
         if to_stdio and kind in _DESCRIPTORS:
-            _write_all(_DESCRIPTORS[kind], payload)
+            write_all(_DESCRIPTORS[kind], payload)
             continue
         handle._output.take((kind, payload))
         if handle._output.exit_code is not None:
@@ -88,7 +88,11 @@ def _read_some(fd: int) -> bytes:
             return b""
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
+    """
+    Raises:
+        OutputClosedError: nobody reads it any more.
+    """
     view = memoryview(data)
     while view:
         try:
