@@ -12,7 +12,7 @@ help:
 	@echo 'make demo   create the environment and analyse a real dataset inside a sandbox'
 	@echo 'make test   create the environment and run the tests (as root: also as an ordinary user)'
 	@echo 'make check  formatting, lint, types, generated code, import contracts'
-	@echo 'make bench  compare speed with subprocess and bubblewrap'
+	@echo 'make bench  compare speed with subprocess, bubblewrap and ipykernel'
 	@echo 'make fmt    write the sync client, format, fix what can be fixed'
 
 $(VENV)/.made: scripts/make-venv.sh
@@ -20,15 +20,15 @@ $(VENV)/.made: scripts/make-venv.sh
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml
-	$(PIP) -e '.[cli,data]'
+	$(PIP) -e '.[cli,data,interpreter]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
-	$(PIP) -e '.[cli,data,test]'
+	$(PIP) -e '.[cli,data,interpreter,test]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.dev: $(VENV)/.test
-	$(PIP) -e '.[cli,data,test,dev]'
+	$(PIP) -e '.[cli,data,interpreter,test,dev]'
 	@touch $@
 
 demo: $(VENV)/.demo

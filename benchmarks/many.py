@@ -68,9 +68,9 @@ def _idle_memory(context: Context) -> Section:
         peer = stack.enter_context(_idle_python(context))
         try:
             samples = {
-                "a sandbox": [float(_pss(pid)) for pid in agents],
-                "the zygote, once": [float(_pss(zygote))],
-                "python, waiting for input": [float(_pss(peer.pid))],
+                "a sandbox": [float(pss(pid)) for pid in agents],
+                "the zygote, once": [float(pss(zygote))],
+                "python, waiting for input": [float(pss(peer.pid))],
             }
         except PermissionError:
             why = "agents are closed to /proc, and only root may look all the same"
@@ -100,7 +100,8 @@ def _idle_python(context: Context) -> subprocess.Popen[bytes]:
     return process
 
 
-def _pss(pid: int) -> int:
+def pss(pid: int) -> int:
+    """Of a process, in bytes."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
         for line in file:
             if line.startswith("Pss:"):

@@ -13,6 +13,8 @@ _UNITS: dict[str, Callable[[float], float]] = {
     "ms": lambda seconds: seconds * 1000,
     # Of seconds for each: so p95 is the slow end here too.
     "per s": lambda seconds: 1 / seconds,
+    # Of seconds for each byte.
+    "MB/s": lambda seconds: 1 / seconds / 1e6,
     "MiB": lambda size: size / (1 << 20),
 }
 
@@ -79,7 +81,7 @@ def as_text(section: Section) -> Iterator[str]:
             yield f"  {row.name:{width}} not measured: {row.missing}"
             continue
         middle, high = (_number(_UNITS[unit](f(row.samples))) for f in (p50, p95))
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}x"
+        ratio = "" if row.ratio is None else _ratio(row.ratio)
         yield f"  {row.name:{width}} {middle:>11} {high:>11} {ratio:>12}  {row.goal}".rstrip()
     if section.note:
         yield f"  ({section.note})"
@@ -96,7 +98,7 @@ def as_markdown(section: Section) -> Iterator[str]:
             yield f"| {row.name} | not measured: {row.missing} | | | |"
             continue
         middle, high = (_number(shown(f(row.samples))) for f in (p50, p95))
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}x"
+        ratio = "" if row.ratio is None else _ratio(row.ratio)
         yield f"| {row.name} | {middle} | {high} | {ratio} | {row.goal} |"
 
 
@@ -119,6 +121,10 @@ def as_json(section: Section) -> dict[str, Any]:
             for row in section.rows
         ],
     }
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}x" if value >= 0.1 else f"{value:.2g}x"
 
 
 def _number(value: float) -> str:

@@ -23,8 +23,9 @@ def run_benchmarks(*arguments: str) -> str:
 
 
 @pytest.mark.timeout(180)
-def test_a_smoke_run_measures_every_section_or_says_why_not() -> None:
-    report = json.loads(run_benchmarks("--quick", "--json"))
+def test_a_smoke_run_measures_every_row_or_says_why_not() -> None:
+    sections = ("starting", "running", "copying", "many")
+    report = json.loads(run_benchmarks("--quick", "--json", *sections))
     assert {"processor", "cores", "kernel", "python"} <= set(report["machine"])
     rows = {row["name"]: row for section in report["sections"] for row in section["rows"]}
     for name in (
@@ -47,6 +48,19 @@ def test_a_smoke_run_measures_every_section_or_says_why_not() -> None:
     peer = rows["python -c 'print(1)'"]
     assert peer["ratio"] is not None
     assert peer["goal"] != ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # the first run installs ipykernel
+def test_the_interpreter_is_measured_against_ipykernel_or_says_why_not() -> None:
+    report = json.loads(run_benchmarks("--quick", "--json", "interpreter"))
+    sections = {section["title"]: section["rows"] for section in report["sections"]}
+    assert len(sections) == len(report["sections"]) >= 1
+    for title, rows in sections.items():
+        for row in rows:
+            assert row["missing"] or row["p50"] > 0, (title, row)
+        peers = [row for row in rows if "ipykernel" in row["name"] and not row["missing"]]
+        assert all(row["ratio"] is not None for row in peers), title
 
 
 def test_the_table_shows_ratios_and_goals() -> None:
