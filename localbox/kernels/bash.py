@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 
-from localbox.kernels.child import Child, lifeline
+from localbox.kernels.child import Child
 from localbox.kernels.languages import LanguageMissing
 
 TYPE_CHECKING = False
@@ -48,7 +48,8 @@ class BashKernel:
         reports, reports_fd = os.pipe()
         # Not a pipe: bash shall read a whole cell before it runs any of it.
         self._source = tempfile.TemporaryFile(buffering=0, prefix="localbox-")  # noqa: SIM115
-        fds = [self._source.fileno(), reports_fd, 1, 2, (lifeline_fd := lifeline())]
+        lifeline = os.pipe()
+        fds = [self._source.fileno(), reports_fd, 1, 2, lifeline[0]]
         inner_fds = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST_FD) for fd in fds]
         self._source_fd, self._report_fd, out_fd, err_fd, _lifeline = inner_fds
         self._redirections = f"</dev/null >&{out_fd} 2>&{err_fd}" + "".join(
@@ -61,9 +62,9 @@ class BashKernel:
             stdin=commands_fd,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            lifeline_fd=lifeline_fd,
+            lifeline=lifeline,
         )
-        for fd in (commands_fd, reports_fd, lifeline_fd, *inner_fds):
+        for fd in (commands_fd, reports_fd, lifeline[0], *inner_fds):
             os.close(fd)
         os.set_blocking(self._commands, False)
         self._command("hello", "set +o history +H; unset HISTFILE MAILCHECK")

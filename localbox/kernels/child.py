@@ -15,7 +15,7 @@ import subprocess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from localbox.kernels.port import Cell
 
@@ -38,18 +38,22 @@ class Child:
         self,
         argv: Sequence[str],
         *,
-        reports_fd: int,
+        reports_fd: int = -1,
         pass_fds: Sequence[int],
         stdin: int = subprocess.DEVNULL,
         stdout: int | None = None,
         stderr: int | None = None,
-        lifeline_fd: int | None = None,
+        env: Mapping[str, str] | None = None,
+        lifeline: tuple[int, int],
     ) -> None:
         """Start it.
 
         Args:
-            reports_fd: where its lines are read; it has the other end among `pass_fds`.
-            lifeline_fd: see `lifeline`.
+            reports_fd: where its lines are read, if it makes any; it has the other end among
+                `pass_fds`.
+            lifeline: a pipe whose reading end the child has among `pass_fds`, as one that it does
+                not pass on. Its other end is nowhere but here, so that when this process ends,
+                however that comes, the child and its programs are killed.
         """
         self.interrupted = False
         self._attempt = 0
@@ -63,18 +67,20 @@ class Child:
             stdout=stdout,
             stderr=stderr,
             pass_fds=pass_fds,
+            env=env,
             process_group=0,
         )
         self._pidfd = os.pidfd_open(self._process.pid)
-        if lifeline_fd is not None:
-            # Whoever holds the other end dies: the whole group gets the signal. See fcntl(2).
-            fcntl.fcntl(lifeline_fd, fcntl.F_SETOWN, -self._process.pid)
-            fcntl.fcntl(lifeline_fd, _F_SETSIG, signal.SIGKILL)
-            flags = fcntl.fcntl(lifeline_fd, fcntl.F_GETFL)
-            fcntl.fcntl(lifeline_fd, fcntl.F_SETFL, flags | fcntl.FASYNC)
-        os.set_blocking(reports_fd, False)
+        reading_fd, self._lifeline = lifeline
+        # The end of the pipe is a signal to the whole group. See fcntl(2).
+        fcntl.fcntl(reading_fd, fcntl.F_SETOWN, -self._process.pid)
+        fcntl.fcntl(reading_fd, _F_SETSIG, signal.SIGKILL)
+        flags = fcntl.fcntl(reading_fd, fcntl.F_GETFL)
+        fcntl.fcntl(reading_fd, fcntl.F_SETFL, flags | fcntl.FASYNC)
         self._poll = select.poll()
-        self._poll.register(reports_fd, select.POLLIN)
+        if reports_fd >= 0:
+            os.set_blocking(reports_fd, False)
+            self._poll.register(reports_fd, select.POLLIN)
         self._poll.register(self._pidfd, select.POLLIN)
         # A signal handler alone does not end a poll that has begun without a timeout: PEP 475.
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -96,6 +102,9 @@ class Child:
     def signal_group(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
+
+    def has_died(self) -> bool:
+        return self._process.poll() is not None
 
     def next_line(self) -> bytes | None:
         """Its next report; None when it has died and all reports have been read."""
@@ -129,6 +138,7 @@ class Child:
         self._process.wait()
         os.close(self._pidfd)
         os.close(self._wake_fd)
+        os.close(self._lifeline)
 
     def fail(self, cell: Cell, name: str, hint: str = "") -> None:
         """It has died: that is the cell's error, and the context's end. Ends what is left of it."""
@@ -150,12 +160,3 @@ class Child:
             self._attempt = 0
             os.eventfd_write(self._wake_fd, 1)
             self._interrupt(0)
-
-
-def lifeline() -> int:
-    """A pipe's reading end for a child to hold: when this process ends, the child is killed.
-
-    This process can be killed at any moment, and must not leave behind what a cell still runs.
-    """
-    reading_fd, _writing_fd_until_we_end = os.pipe()
-    return reading_fd

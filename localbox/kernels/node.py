@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from localbox.kernels.child import Child, lifeline
+from localbox.kernels.child import Child
 from localbox.kernels.languages import LanguageMissing
 from localbox.kernels.mime import result_of
 
@@ -77,14 +77,14 @@ class NodeKernel:
         theirs["acks"], self._acks = os.pipe()
         self._reports, theirs["reports"] = os.pipe()
         driver_fd, source = os.pipe()
-        lifeline_fd = lifeline()
+        lifeline = os.pipe()
         self._node = Child(
             [path, *_FLAGS, "-e", _START.format(driver=driver_fd, fds=json.dumps(theirs))],
             reports_fd=self._reports,
-            pass_fds=[*theirs.values(), driver_fd, lifeline_fd],
-            lifeline_fd=lifeline_fd,
+            pass_fds=[*theirs.values(), driver_fd, lifeline[0]],
+            lifeline=lifeline,
         )
-        for fd in (*theirs.values(), driver_fd, lifeline_fd):
+        for fd in (*theirs.values(), driver_fd, lifeline[0]):
             os.close(fd)
         os.set_blocking(self._interrupts, False)
         with open(source, "wb") as file:
