@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from math import isfinite
 from typing import Any
 
@@ -138,7 +139,10 @@ def chart_of(figure: Any) -> dict[str, Any] | None:
     """What the figure shows, as far as e2b_charts makes it out; the picture shows it anyway."""
     try:
         charts = importlib.import_module("e2b_charts")
-        return as_json(charts.chart_figure_to_dict(figure)) or None
+        with warnings.catch_warnings():
+            # Of its own doing, for every axes it cannot make out; no cell asked for them.
+            warnings.simplefilter("ignore")
+            return as_json(charts.chart_figure_to_dict(figure)) or None
     except Exception:  # it meets figures of every kind, and fails in many ways
         return None
 
