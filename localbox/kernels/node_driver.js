@@ -25,6 +25,14 @@
   const OWN_FRAME = /^\s+at .*(node:inspector|node:internal\/|localbox-driver\.js)/;
   const INSPECT = { colors: false, depth: 4, maxArrayLength: 200, maxStringLength: 100_000 };
   const MAX_JSON_VALUES = 100_000;
+  const MAX_RESULT_LENGTH = 8 * 1024 * 1024; // the host takes no more either
+
+  // That these are experimental is no business of the cell's.
+  const OWN_WARNING = /USE_MAIN_CONTEXT_DEFAULT_LOADER|stripTypeScriptTypes/;
+  const { emitWarning } = process;
+  process.emitWarning = function (warning, ...rest) {
+    if (!OWN_WARNING.test(String(warning))) emitWarning.call(this, warning, ...rest);
+  };
 
   const session = new inspector.Session();
   session.connect();
@@ -227,15 +235,11 @@
       const compilerOptions = { target: "esnext", module: "esnext", verbatimModuleSyntax: true };
       return typescript.transpileModule(code, { compilerOptions }).outputText;
     }
-    const { emitWarning } = process;
-    process.emitWarning = () => {}; // "an experimental feature"
     try {
       return nodeModule.stripTypeScriptTypes(code);
     } catch (error) {
       if (error.code !== "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX") throw error;
       return nodeModule.stripTypeScriptTypes(code, { mode: "transform" }); // enums, for instance
-    } finally {
-      process.emitWarning = emitWarning;
     }
   }
 
@@ -261,6 +265,11 @@
 
   // What to show of a value: MIME types to contents.
   async function bundleOf(value) {
+    if (typeof value === "string") {
+      // As E2B does: without the quotes around it.
+      const whole = { ...INSPECT, maxStringLength: Infinity, breakLength: Infinity };
+      return { "text/plain": util.inspect(value, whole).slice(1, -1) };
+    }
     const plain = util.inspect(value, INSPECT);
     if (value !== null && typeof value === "object") {
       if (typeof value[DISPLAY] === "function") {
@@ -271,12 +280,16 @@
       if (image !== null) return { [image]: Buffer.from(value).toString("base64") };
       if (isJson(value)) return { "text/plain": plain, "application/json": value };
     }
-    // As E2B does: without the quotes around it.
-    return { "text/plain": typeof value === "string" ? plain.slice(1, -1) : plain };
+    return { "text/plain": plain };
   }
 
   function show(cell, bundle, main) {
     if (current !== cell || cell === null) return; // it has ended
+    const [largest = 0] = Object.values(bundle).map((part) => part?.length ?? 0).sort((a, b) => b - a);
+    if (largest > MAX_RESULT_LENGTH) {
+      const size = (largest / 1e6).toFixed(1);
+      bundle = { "text/plain": `[localbox: this result has ${size} MB and was dropped]` };
+    }
     report({ show: bundle, main });
     if (!main) waitForHost();
   }
@@ -405,7 +418,14 @@
       parentPort.postMessage(cell);
       if (Atomics.wait(shared, ANSWERS, before, 100) !== "timed-out") return;
       if (Atomics.load(shared, CELL) !== cell) return;
-      const session = new Session();
+      // That these are experimental is no business of the cell's.
+  const OWN_WARNING = /USE_MAIN_CONTEXT_DEFAULT_LOADER|stripTypeScriptTypes/;
+  const { emitWarning } = process;
+  process.emitWarning = function (warning, ...rest) {
+    if (!OWN_WARNING.test(String(warning))) emitWarning.call(this, warning, ...rest);
+  };
+
+  const session = new Session();
       session.connectToMainThread();
       session.post("Runtime.terminateExecution", () => {
         session.disconnect();

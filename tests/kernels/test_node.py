@@ -51,6 +51,8 @@ def _error(ran: Ran) -> dict[str, str]:
     [
         ("1 + 1", "2"),
         ("'it\\n'", "it\\n"),
+        ("'line of some length\\n'.repeat(9)", "line of some length\\n" * 9),
+        ("'x'.repeat(300_000)", "x" * 300_000),
         ("null", "null"),
         ("10n", "10n"),
         ("-0", "-0"),
@@ -132,6 +134,7 @@ def test_imports_of_modules_work_as_statements_and_as_calls(
     assert context.run("require('./old.cjs').value").text == "7"
     assert context.run("import.meta.dirname").text == str(tmp_path)
     assert context.run("export const given = 1;\nexport default given").text == "1"
+    assert context.run("await import('mine'); 0").stderr == ""
     assert "nowhere" in _error(context.run("import x from 'nowhere'"))["value"]
 
 
@@ -186,6 +189,18 @@ def test_env_holds_for_its_cell_only(shared: Context) -> None:
     assert ran.main is not None
     assert ran.main["json"] == ["x", "x"]
     assert shared.run("'A' in process.env").text == "false"
+
+
+def test_a_result_too_large_to_send_is_dropped_with_its_size(shared: Context) -> None:
+    ran = shared.run("await display('x'.repeat(90_000_000)); 'y'.repeat(90_000_000)")
+    text = "[localbox: this result has 90.0 MB and was dropped]"
+    assert [result["text"] for result in ran.results] == [text, text]
+    assert (
+        "circular"
+        in _error(
+            shared.run("const o = {}; o.o = o; await display({'text/plain': o}, {raw: true})")
+        )["value"]
+    )
 
 
 def test_objects_say_themselves_how_they_are_shown(shared: Context) -> None:
