@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 import codeop
+import collections
+import io
 import re
 import shutil
 import subprocess
+import tokenize
 import warnings
 
 # Complete comments, strings and templates; what is left of them is not complete.
@@ -42,32 +45,47 @@ def next_indent(code: str, language: str) -> str:
 
 
 def _is_in_text(code: str, language: str) -> bool:
-    """Whether an empty line may belong to the cell: in a string or brackets of Python."""
-    return language == "python" and _compiles(code.rstrip()) is None and not _ends_in_block(code)
+    """Whether an empty line may belong to the cell: in a string or in brackets of Python."""
+    if language != "python" or code.lstrip().startswith("%%"):
+        return False
+    try:
+        collections.deque(tokenize.generate_tokens(io.StringIO(code.rstrip()).readline), maxlen=0)
+    except tokenize.TokenError as error:
+        return any(words in str(error) for words in ("multi-line", "triple-quoted"))
+    except SyntaxError:
+        pass
+    return False
 
 
 def _python_is_complete(code: str) -> bool:
     if code.lstrip().startswith("%%"):
         # The body of a cell magic is anything.
         return False
-    compiled = _compiles(code)
-    return compiled is not None and not (compiled and "\n" in code and _ends_in_block(code))
+    return _compiles(code) and not ("\n" in code and _ends_in_block(code))
 
 
 def _ends_in_block(code: str) -> bool:
-    """Whether the last line is of a block, to which the next one may belong as well."""
-    last = code.rstrip().rsplit("\n", 1)[-1]
-    return last[:1].isspace() or last.rstrip().endswith(":") or last.startswith("@")
+    """Whether the last statement is one to which the next line may belong as well."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            statements = ast.parse(code).body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        # Perhaps IPython's: `for name in names:`, and then `!echo $name`.
+        return code.rsplit("\n", 1)[-1][:1].isspace()
+    return bool(statements) and (
+        hasattr(statements[-1], "body") or hasattr(statements[-1], "cases")
+    )
 
 
-def _compiles(code: str) -> bool | None:
-    """None if more is to come. What Python does not know, as IPython's `!ls`, is True too."""
+def _compiles(code: str) -> bool:
+    """False if more is to come. What Python does not know, as IPython's `!ls`, is True too."""
     compiler = codeop.CommandCompiler()
     compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return None if compiler(code, symbol="exec") is None else True
+            return compiler(code, symbol="exec") is not None
         except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError):
             return True
 

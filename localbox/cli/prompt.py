@@ -63,6 +63,8 @@ class _Prompt:
         if self._is_running:
             self._is_running = False
             self._number += 1
+            # The terminal has shown ^C.
+            self._screen.take_output("\n", error=True)
             self._screen.complain("KeyboardInterrupt")
         else:
             say("")
