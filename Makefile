@@ -9,7 +9,7 @@ CODE := localbox scripts tests benchmarks examples
 .PHONY: help demo test test-as-ordinary-user check bench fmt unasync clean
 
 help:
-	@echo 'make demo   create the environment and analyse a real dataset inside a sandbox'
+	@echo 'make demo   create the environment and analyse an Excel workbook inside a sandbox'
 	@echo 'make test   create the environment and run the tests (as root: also as an ordinary user)'
 	@echo 'make check  formatting, lint, types, generated code, import contracts'
 	@echo 'make bench  compare speed with subprocess, bubblewrap and ipykernel'

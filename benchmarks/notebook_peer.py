@@ -48,18 +48,23 @@ def notebook_python() -> str:
     venv = _HOME / f"{sys.implementation.cache_tag}"
     stamp, contents = venv / "installed", "\n".join([sys.base_prefix, *wanted])
     try:
-        _HOME.mkdir(exist_ok=True)
-        with (_HOME / f"{venv.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not stamp.exists() or stamp.read_text(encoding="utf-8") != contents:
-                shutil.rmtree(venv, ignore_errors=True)
-                _install(venv, wanted)
-                stamp.write_text(contents, encoding="utf-8")
+        if not _is(stamp, contents):
+            _HOME.mkdir(exist_ok=True)
+            with (_HOME / f"{venv.name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not _is(stamp, contents):
+                    shutil.rmtree(venv, ignore_errors=True)
+                    _install(venv, wanted)
+                    stamp.write_text(contents, encoding="utf-8")
     except OSError as error:
         raise NoPeerError(f"no place for its environment: {error}") from None
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         raise NoPeerError(f"its environment could not be made: {error}") from None
     return str(venv / "bin" / "python")
+
+
+def _is(stamp: Path, contents: str) -> bool:
+    return stamp.exists() and stamp.read_text(encoding="utf-8") == contents
 
 
 def _install(venv: Path, packages: list[str]) -> None:

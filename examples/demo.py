@@ -1,14 +1,18 @@
-"""Real weather data, analysed inside a sandbox: `make demo`.
+"""An Excel workbook analysed by cells inside a sandbox: `make demo`.
 
 The data are NOAA's public-domain records of Seattle and San Francisco, as the package
-`vega_datasets` ships them: no network is needed. This side only writes the workbook and moves
-files; everything that reads the data is in weather_analysis.py and runs inside.
+`vega_datasets` ships them: no network is needed. This side writes the workbook, uploads it, runs
+the cells of weather_cells.py one after the other, and shows what comes back of each: what it
+printed, the text and the data of its result, its pictures.
 """
 
 from __future__ import annotations
 
+import argparse
+import base64
 import csv
 import io
+import re
 import sys
 import time
 from datetime import datetime
@@ -16,13 +20,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from openpyxl import Workbook
-from rich.console import Console
+from terminal import Terminal
 
-from localbox import CommandExitException, Sandbox, WallError
+from localbox import Execution, Sandbox, WallError
 
 HERE = Path(__file__).resolve().parent
-OUTPUT = HERE.parent / "demo-output"
-PICTURE = "seattle-weather.png"
+CELLS = HERE / "weather_cells.py"
 
 # Sheet, file of the package, and what its text columns are.
 SHEETS = (
@@ -57,54 +60,86 @@ def _cell(value: str, kind: str | int | None) -> str | float | datetime:
     return float(value)
 
 
+def read_cells() -> list[tuple[str, str]]:
+    """Title and code of each cell; `# %%` begins one, as editors have it."""
+    parts = re.split(r"^# %% (.+)\n", CELLS.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return list(zip(parts[1::2], parts[2::2], strict=True))
+
+
+class ExcelAnalyzer:
+    """The founding document's analyzer: a workbook goes in; text, data and pictures come out."""
+
+    def __init__(self, terminal: Terminal, output: Path) -> None:
+        self._terminal = terminal
+        self._output = output
+        self.pictures: list[Path] = []
+
+    def analyze(self, sandbox: Sandbox, workbook: bytes) -> bool:
+        """Run every cell in one context; False if one of them failed."""
+        terminal = self._terminal
+        sandbox.files.write("weather.xlsx", workbook)
+        context = sandbox.create_code_context(cwd="/home/user")
+        terminal.say(f"uploaded weather.xlsx; a {context.language} context waits for cells")
+        for title, code in read_cells():
+            terminal.head(title)
+            began = time.monotonic()
+            execution = sandbox.run_code(
+                code,
+                context=context,
+                on_stdout=lambda message: terminal.out(message.line),
+                on_stderr=lambda message: terminal.out(message.line, error=True),
+            )
+            took = time.monotonic() - began
+            if execution.error is not None:
+                terminal.out(execution.error.traceback + "\n", error=True)
+                return False
+            self._show(execution, title)
+            terminal.say(f"cell {execution.execution_count} took {took:.2f} s")
+        return True
+
+    def _show(self, execution: Execution, title: str) -> None:
+        for result in execution.results:
+            if result.png:
+                name = re.sub(r"[^a-z]+", "-", title.lower().partition(",")[0]).strip("-")
+                path = self._output / f"{name}.png"
+                path.write_bytes(base64.b64decode(result.png))
+                self.pictures.append(path)
+                self._terminal.say(f"{path.name}, {path.stat().st_size / 1024:,.0f} KiB")
+            elif result.data:
+                self._terminal.table(result.data)
+            elif result.is_main_result and result.text:
+                self._terminal.out(result.text + "\n")
+
+
 def main() -> int:
-    # On anything but a terminal rich leaves colours out; soft_wrap keeps lines whole there.
-    console = Console(highlight=False, soft_wrap=True)
-    began = time.monotonic()
+    parser = argparse.ArgumentParser(description="Analyse an Excel workbook inside a sandbox.")
+    parser.add_argument("--output", type=Path, default=HERE.parent / "demo-output")
+    output = parser.parse_args().output.absolute()
+    output.mkdir(parents=True, exist_ok=True)
+    terminal = Terminal()
 
-    def say(text: str) -> None:
-        console.print(f"[dim]{time.monotonic() - began:6.2f} s[/]  {text}")
-
-    say("writing the workbook, outside ...")
+    terminal.say("writing the workbook, outside ...")
     workbook, rows = make_workbook()
-    say(f"{rows:,} rows in {len(SHEETS)} sheets, {len(workbook) / 1024:,.0f} KiB")
+    (output / "weather.xlsx").write_bytes(workbook)
+    terminal.say(f"{rows:,} rows in {len(SHEETS)} sheets, {len(workbook) / 1024:,.0f} KiB")
 
-    say("creating a sandbox with pandas and matplotlib loaded ...")
+    terminal.say("creating a sandbox with numpy, pandas and matplotlib loaded ...")
     try:
         sandbox = Sandbox.create(profile="data-analysis")
     except WallError as error:
-        console.print(f"[bold red]No sandbox here:[/] {error}", markup=True)
+        terminal.out(f"No sandbox here: {error}\n", error=True)
         return 1
+    analyzer = ExcelAnalyzer(terminal, output)
     with sandbox:
-        say(f"sandbox {sandbox.sandbox_id} runs")
-        sandbox.files.write("weather.xlsx", workbook)
-        say("uploaded weather.xlsx; analysing it, inside ...")
-        console.print()
-        try:
-            sandbox.commands.run_python(
-                (HERE / "weather_analysis.py").read_text(encoding="utf-8"),
-                filename="weather_analysis.py",
-                args=["weather.xlsx", PICTURE],
-                on_stdout=lambda text: console.out(text, end="", highlight=False),
-                on_stderr=lambda text: console.out(text, end="", style="red", highlight=False),
-            )
-        except CommandExitException as error:
-            console.print(f"\n[bold red]The analysis failed[/] with exit code {error.exit_code}.")
+        terminal.say(f"sandbox {sandbox.sandbox_id} runs")
+        if not analyzer.analyze(sandbox, workbook):
             return 1
-        console.print()
-        picture = sandbox.files.read(PICTURE, format="bytes")
-        OUTPUT.mkdir(exist_ok=True)
-        (OUTPUT / PICTURE).write_bytes(picture)
-        (OUTPUT / "weather.xlsx").write_bytes(workbook)
-        say(f"downloaded the picture, {len(picture) / 1024:,.0f} KiB")
-
-        console.print("\n[bold]What stood between that code and this machine[/]\n")
-        # Plain text: a wall's detail is no markup.
-        console.out(str(sandbox.isolation), highlight=False)
-        console.print()
-    say("sandbox killed; nothing of it is left")
-    console.print(f"\n[bold]Picture:[/]  {OUTPUT / PICTURE}")
-    console.print(f"[bold]Workbook:[/] {OUTPUT / 'weather.xlsx'}")
+        terminal.head("What stood between those cells and this machine")
+        terminal.out(f"{sandbox.isolation}\n")
+    terminal.say("sandbox killed; nothing of it is left")
+    terminal.head("What is left here")
+    for path in (output / "weather.xlsx", *analyzer.pictures):
+        terminal.out(f"{path}\n")
     return 0
 
 
