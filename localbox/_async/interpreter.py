@@ -207,8 +207,12 @@ class AsyncInterpreter:
             # Before the callbacks, one of which may wait for what the cell does next.
             for _ in range(frames.count(_SETTLE)):
                 await exchange.send(_SETTLED, deadline)
-            for frame in frames:
-                await self._take(builder, frame, callbacks)
+            try:
+                while frames:
+                    await self._take(builder, frames.pop(0), callbacks)
+            finally:
+                # After a callback that raised, they tell whether the cell has ended.
+                exchange.give_back(frames)
 
     async def _take(self, builder: ExecutionBuilder, frame: Frame, callbacks: Callbacks) -> None:
         kind, payload = frame

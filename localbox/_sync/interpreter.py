@@ -194,8 +194,12 @@ class Interpreter:
             # Before the callbacks, one of which may wait for what the cell does next.
             for _ in range(frames.count(_SETTLE)):
                 exchange.send(_SETTLED, deadline)
-            for frame in frames:
-                self._take(builder, frame, callbacks)
+            try:
+                while frames:
+                    self._take(builder, frames.pop(0), callbacks)
+            finally:
+                # After a callback that raised, they tell whether the cell has ended.
+                exchange.give_back(frames)
 
     def _take(self, builder: ExecutionBuilder, frame: Frame, callbacks: Callbacks) -> None:
         kind, payload = frame

@@ -112,6 +112,9 @@ class Exchange:
             fds = (self._state.sock.fileno(), *outputs.filenos())
             await _wait_readable(fds, deadline)
 
+    def give_back(self, frames: list[Frame]) -> None:
+        self._state.give_back(frames)
+
     async def send(self, data: bytes, deadline: float | None) -> None:
         view = memoryview(data)
         while view:

@@ -109,6 +109,9 @@ class Exchange:
                 return frames
             _wait((self._state.sock.fileno(), *outputs.filenos()), select.POLLIN, deadline)
 
+    def give_back(self, frames: list[Frame]) -> None:
+        self._state.give_back(frames)
+
     def send(self, data: bytes, deadline: float | None) -> None:
         view = memoryview(data)
         while view:

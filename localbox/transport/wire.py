@@ -102,7 +102,7 @@ class ExchangeState:
         at when it is here: what they hold then belongs in front of it, unless it was written after
         the frame by a process that did not wait; which is nobody's order to know.
         """
-        if self._gone:
+        if self._gone and not self._frames:
             raise PeerGoneError
         # Forks of it may keep its end of the exchange open. Looked at first: what it has sent, it
         # has sent before.
@@ -118,6 +118,10 @@ class ExchangeState:
         if self._gone and not pieces and not frames:
             raise PeerGoneError
         return pieces + frames
+
+    def give_back(self, frames: list[Frame]) -> None:
+        """Frames that were taken and not used are the next to be taken."""
+        self._frames[:0] = frames
 
     def take_fd(self) -> int:
         """The descriptor that came with the frames so far, now the caller's; -1 if none did."""
