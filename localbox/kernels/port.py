@@ -116,6 +116,7 @@ class Port:
             EOFError: the host has closed the context.
         """
         self._cell = None
+        self._interrupted = False
         while True:
             sock, request = receive_request(self._rendezvous)
             try:
@@ -123,7 +124,6 @@ class Port:
             except KeyError:
                 sock.close()
                 continue
-            self._interrupted = False
             return self._cell
 
     @contextlib.contextmanager
@@ -138,10 +138,18 @@ class Port:
             self._interrupted = False
             raise KeyboardInterrupt
 
-    def _on_interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        if self._busy:
+    def execute(self, kernel: Kernel, cell: Cell) -> None:
+        """Have the kernel run the cell. Only here, an interrupt is raised."""
+        if self._interrupted:
+            return  # it came before the cell had begun
+        kernel.execute(cell)
+
+    def _on_interrupt(self, _number: int, frame: FrameType | None) -> None:
+        if self._cell is None:
+            return  # meant for a cell that has ended
+        if self._busy or _is_between_cells(frame):
             self._interrupted = True
-        elif self._cell is not None:
+        else:
             raise KeyboardInterrupt
 
 
@@ -179,15 +187,24 @@ def serve(port: Port, kernel: Kernel) -> None:
             cell = port.next_cell()
         except EOFError:
             return
-        except KeyboardInterrupt:
-            continue  # meant for a cell that had ended already
         # An interrupt that comes just as the cell ends has missed it.
         with contextlib.suppress(KeyboardInterrupt):
-            kernel.execute(cell)
+            port.execute(kernel, cell)
         with contextlib.suppress(KeyboardInterrupt):
             cell.end()
         if cell.restart is not None:
             return
+
+
+def _is_between_cells(frame: FrameType | None) -> bool:
+    """Whether `serve` is at work itself, and not below `Port.execute`."""
+    while frame is not None:
+        if frame.f_code is Port.execute.__code__:
+            return False
+        if frame.f_code is serve.__code__:
+            return True
+        frame = frame.f_back
+    return False  # such as a greenlet of the cell's, whose frames lead nowhere
 
 
 def _fitting(message: dict[str, Any]) -> bytes:
