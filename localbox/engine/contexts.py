@@ -193,7 +193,14 @@ def describe_death(status: int | None, *, for_memory: bool, memory_bytes: int) -
     elif code is None:
         how = "ended"
     elif code < 0:
-        how = f"was killed by {signal.Signals(-code).name} ({signal.strsignal(-code)})"
+        how = f"was killed by {_signal_name(-code)} ({signal.strsignal(-code)})"
     else:
         how = f"ended with exit status {code}, without a way for the cell to go on"
     return f"the process that runs this context's cells {how}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time one
+        return f"signal {number}"
