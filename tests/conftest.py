@@ -12,6 +12,9 @@ from localbox import Sandbox, WallError
 from localbox.engine import zygote_process
 from tests import leftovers
 
+# A spare would be a process that no test has made; tests/client/test_pool.py wants some.
+os.environ["LOCALBOX_POOL"] = "0"
+
 # Directories whose tests make sandboxes.
 _WITH_SANDBOXES = {"client", "confinement"}
 

@@ -72,13 +72,18 @@ class AsyncConnection:
         async with self.exchange(request, deadline) as exchange:
             return read_answer(await exchange.receive(deadline))
 
-    async def ask_zygote(self, request: Message, request_timeout: float | None = None) -> Message:
+    async def ask_zygote(
+        self,
+        request: Message,
+        request_timeout: float | None = None,
+        fds: tuple[int, ...] = (),
+    ) -> Message:
         """One question about the sandbox; a zygote that is gone answers that nothing runs."""
         deadline = self.request_deadline(request_timeout)
         request = {**request, "id": self.record.sandbox_id}
         try:
             exchange = await transport.open_exchange(
-                self.record.zygote.rendezvous, request, (), deadline
+                self.record.zygote.rendezvous, request, fds, deadline
             )
             async with exchange:
                 return read_answer(await exchange.receive(deadline))

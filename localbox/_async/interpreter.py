@@ -323,6 +323,7 @@ class AsyncInterpreter:
         """
         deadline = self._connection.request_deadline(request_timeout)
         zygote = await self._ready_kernels()
+        self._record.zygote.pool.wants_cells(self._digest())
         sandbox_fd = await self._lend()
         try:
             kernel = Kernel()

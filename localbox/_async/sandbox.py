@@ -11,7 +11,7 @@ from localbox._async.commands import Commands
 from localbox._async.connection import REQUEST_TIMEOUT_S, AsyncConnection
 from localbox._async.filesystem import Filesystem
 from localbox._version import __version__
-from localbox.engine import creation, registry
+from localbox.engine import creation, pool, registry
 from localbox.engine.answers import read_answer
 from localbox.engine.dual_method import dual_method
 from localbox.errors import (
@@ -28,6 +28,7 @@ from localbox.errors import (
 # unasync: end
 from localbox.models import Isolation, SandboxInfo, SandboxLifecycle, SandboxState
 from localbox.policy import Policy
+from localbox.protocol.frames import Message
 from localbox.transport import asyncio as transport
 from localbox.transport.wire import PeerGoneError, rendezvous_pair
 
@@ -399,21 +400,25 @@ class AsyncSandbox:
         creation.check_network(policy, allow_internet_access)
         # Quick but for the first time, when a zygote has to be started.
         zygote, digest, plan = await transport.run(creation.prepare, policy)
-        ours, theirs = rendezvous_pair()
         record = registry.SandboxRecord(
-            sandbox_id=registry.new_sandbox_id(),
+            sandbox_id="",
             zygote=zygote,
-            rendezvous=ours,
+            rendezvous=registry.NOBODY,
             policy=policy,
             isolation=Isolation(()),
             template=template,
             metadata=notes,
             envs=environment,
         )
+        connection = AsyncConnection(record, opts.get("request_timeout"))
+        deadline = connection.request_deadline(opts.get("request_timeout"))
+        pooled = pool.is_enabled()
         try:
-            with theirs:
-                connection = AsyncConnection(record, opts.get("request_timeout"))
-                deadline = connection.request_deadline(opts.get("request_timeout"))
+            spare = zygote.pool.take(digest) if pooled else None
+            ready: object = None
+            if spare is not None:
+                ready = await cls._take_over(record, spare, connection, timeout_s)
+            if ready is None:
                 if digest not in zygote.known_plans:
                     plan_request = {"op": "plan", "digest": digest, "plan": plan}
                     exchange = await transport.open_exchange(
@@ -422,18 +427,8 @@ class AsyncSandbox:
                     async with exchange:
                         read_answer(await exchange.receive(deadline))
                     zygote.known_plans.add(digest)
-                request = {
-                    "op": "create",
-                    "id": record.sandbox_id,
-                    "digest": digest,
-                    "timeout_s": timeout_s,
-                }
-                exchange = await transport.open_exchange(
-                    zygote.rendezvous, request, (theirs.fileno(),), deadline
-                )
-            async with exchange:
-                answer = read_answer(await exchange.receive(deadline))
-            isolation = creation.read_isolation(answer.get("ready"))
+                ready = await cls._make(record, digest, timeout_s, deadline)
+            isolation = creation.read_isolation(ready)
             if environment:
                 # Not with the request: what the zygote has once read, every later sandbox holds.
                 await connection.ask({"op": "set_env", "env": environment})
@@ -449,9 +444,62 @@ class AsyncSandbox:
             ) from None
         finally:
             if not record.isolation.walls:
-                ours.close()
+                # The agent ends when nobody can ask it any more.
+                record.rendezvous = registry.NOBODY
         registry.add(record)
+        if pooled:
+            zygote.pool.refill(zygote, digest)
         return record
+
+    @classmethod
+    async def _make(
+        cls,
+        record: registry.SandboxRecord,
+        digest: str,
+        timeout_s: float,
+        deadline: float | None,
+    ) -> object:
+        """Have the zygote make a sandbox; returns which walls stand around it."""
+        record.sandbox_id = registry.new_sandbox_id()
+        record.rendezvous, theirs = rendezvous_pair()
+        request = {
+            "op": "create",
+            "id": record.sandbox_id,
+            "digest": digest,
+            "timeout_s": timeout_s,
+        }
+        with theirs:
+            exchange = await transport.open_exchange(
+                record.zygote.rendezvous, request, (theirs.fileno(),), deadline
+            )
+        async with exchange:
+            return read_answer(await exchange.receive(deadline)).get("ready")
+
+    @classmethod
+    async def _take_over(
+        cls,
+        record: registry.SandboxRecord,
+        spare: pool.Spare,
+        connection: AsyncConnection,
+        timeout_s: float,
+    ) -> object:
+        """Make a spare the caller's; returns which walls stand, None if it has ended meanwhile."""
+        record.sandbox_id, record.rendezvous = spare.sandbox_id, spare.rendezvous
+        request: Message = {"op": "hand_out", "timeout_s": timeout_s}
+        fds: tuple[int, ...] = ()
+        if spare.kernel is not None and spare.kernel.pidfd is not None:
+            request["pid"] = spare.kernel.pid
+            fds = (spare.kernel.pidfd.fileno(),)
+        answer = await connection.ask_zygote(request, fds=fds)
+        if not answer["running"]:
+            return None
+        if spare.kernel is not None:
+            if record.envs:
+                variables = {"set_env": dict(record.envs)}
+                # Read before any cell; there is no answer.
+                (await transport.open_exchange(spare.kernel.rendezvous, variables)).close()
+            registry.contexts_of(record).default("python").kernel = spare.kernel
+        return spare.ready.get("ready")
 
     @classmethod
     async def _kill(cls, record: registry.SandboxRecord, request_timeout: float | None) -> bool:

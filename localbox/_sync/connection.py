@@ -71,12 +71,19 @@ class Connection:
         with self.exchange(request, deadline) as exchange:
             return read_answer(exchange.receive(deadline))
 
-    def ask_zygote(self, request: Message, request_timeout: float | None = None) -> Message:
+    def ask_zygote(
+        self,
+        request: Message,
+        request_timeout: float | None = None,
+        fds: tuple[int, ...] = (),
+    ) -> Message:
         """One question about the sandbox; a zygote that is gone answers that nothing runs."""
         deadline = self.request_deadline(request_timeout)
         request = {**request, "id": self.record.sandbox_id}
         try:
-            exchange = transport.open_exchange(self.record.zygote.rendezvous, request, (), deadline)
+            exchange = transport.open_exchange(
+                self.record.zygote.rendezvous, request, fds, deadline
+            )
             with exchange:
                 return read_answer(exchange.receive(deadline))
         except (PeerGoneError, OSError) as error:

@@ -308,6 +308,7 @@ class Interpreter:
         """
         deadline = self._connection.request_deadline(request_timeout)
         zygote = self._ready_kernels()
+        self._record.zygote.pool.wants_cells(self._digest())
         sandbox_fd = self._lend()
         try:
             kernel = Kernel()

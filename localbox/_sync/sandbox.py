@@ -12,7 +12,7 @@ from localbox._sync.commands import Commands
 from localbox._sync.connection import REQUEST_TIMEOUT_S, Connection
 from localbox._sync.filesystem import Filesystem
 from localbox._version import __version__
-from localbox.engine import creation, registry
+from localbox.engine import creation, pool, registry
 from localbox.engine.answers import read_answer
 from localbox.engine.dual_method import dual_method
 from localbox.errors import (
@@ -25,6 +25,7 @@ from localbox.errors import (
 from localbox.legacy import LegacyMethods
 from localbox.models import Isolation, SandboxInfo, SandboxLifecycle, SandboxState
 from localbox.policy import Policy
+from localbox.protocol.frames import Message
 from localbox.transport import blocking as transport
 from localbox.transport.wire import PeerGoneError, rendezvous_pair
 
@@ -375,21 +376,25 @@ class Sandbox(LegacyMethods):
         creation.check_network(policy, allow_internet_access)
         # Quick but for the first time, when a zygote has to be started.
         zygote, digest, plan = transport.run(creation.prepare, policy)
-        ours, theirs = rendezvous_pair()
         record = registry.SandboxRecord(
-            sandbox_id=registry.new_sandbox_id(),
+            sandbox_id="",
             zygote=zygote,
-            rendezvous=ours,
+            rendezvous=registry.NOBODY,
             policy=policy,
             isolation=Isolation(()),
             template=template,
             metadata=notes,
             envs=environment,
         )
+        connection = Connection(record, opts.get("request_timeout"))
+        deadline = connection.request_deadline(opts.get("request_timeout"))
+        pooled = pool.is_enabled()
         try:
-            with theirs:
-                connection = Connection(record, opts.get("request_timeout"))
-                deadline = connection.request_deadline(opts.get("request_timeout"))
+            spare = zygote.pool.take(digest) if pooled else None
+            ready: object = None
+            if spare is not None:
+                ready = cls._take_over(record, spare, connection, timeout_s)
+            if ready is None:
                 if digest not in zygote.known_plans:
                     plan_request = {"op": "plan", "digest": digest, "plan": plan}
                     exchange = transport.open_exchange(
@@ -398,18 +403,8 @@ class Sandbox(LegacyMethods):
                     with exchange:
                         read_answer(exchange.receive(deadline))
                     zygote.known_plans.add(digest)
-                request = {
-                    "op": "create",
-                    "id": record.sandbox_id,
-                    "digest": digest,
-                    "timeout_s": timeout_s,
-                }
-                exchange = transport.open_exchange(
-                    zygote.rendezvous, request, (theirs.fileno(),), deadline
-                )
-            with exchange:
-                answer = read_answer(exchange.receive(deadline))
-            isolation = creation.read_isolation(answer.get("ready"))
+                ready = cls._make(record, digest, timeout_s, deadline)
+            isolation = creation.read_isolation(ready)
             if environment:
                 # Not with the request: what the zygote has once read, every later sandbox holds.
                 connection.ask({"op": "set_env", "env": environment})
@@ -425,9 +420,62 @@ class Sandbox(LegacyMethods):
             ) from None
         finally:
             if not record.isolation.walls:
-                ours.close()
+                # The agent ends when nobody can ask it any more.
+                record.rendezvous = registry.NOBODY
         registry.add(record)
+        if pooled:
+            zygote.pool.refill(zygote, digest)
         return record
+
+    @classmethod
+    def _make(
+        cls,
+        record: registry.SandboxRecord,
+        digest: str,
+        timeout_s: float,
+        deadline: float | None,
+    ) -> object:
+        """Have the zygote make a sandbox; returns which walls stand around it."""
+        record.sandbox_id = registry.new_sandbox_id()
+        record.rendezvous, theirs = rendezvous_pair()
+        request = {
+            "op": "create",
+            "id": record.sandbox_id,
+            "digest": digest,
+            "timeout_s": timeout_s,
+        }
+        with theirs:
+            exchange = transport.open_exchange(
+                record.zygote.rendezvous, request, (theirs.fileno(),), deadline
+            )
+        with exchange:
+            return read_answer(exchange.receive(deadline)).get("ready")
+
+    @classmethod
+    def _take_over(
+        cls,
+        record: registry.SandboxRecord,
+        spare: pool.Spare,
+        connection: Connection,
+        timeout_s: float,
+    ) -> object:
+        """Make a spare the caller's; returns which walls stand, None if it has ended meanwhile."""
+        record.sandbox_id, record.rendezvous = spare.sandbox_id, spare.rendezvous
+        request: Message = {"op": "hand_out", "timeout_s": timeout_s}
+        fds: tuple[int, ...] = ()
+        if spare.kernel is not None and spare.kernel.pidfd is not None:
+            request["pid"] = spare.kernel.pid
+            fds = (spare.kernel.pidfd.fileno(),)
+        answer = connection.ask_zygote(request, fds=fds)
+        if not answer["running"]:
+            return None
+        if spare.kernel is not None:
+            if record.envs:
+                variables = {"set_env": dict(record.envs)}
+                # Read before any cell; there is no answer.
+                transport.open_exchange(spare.kernel.rendezvous, variables).close()
+            registry.contexts_of(record).default("python").kernel = spare.kernel
+        return spare.ready.get("ready")
 
     @classmethod
     def _kill(cls, record: registry.SandboxRecord, request_timeout: float | None) -> bool:

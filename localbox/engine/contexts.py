@@ -89,10 +89,10 @@ class Kernel:
         poll.register(self.pidfd.fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
-    def passed_fds(self, sandbox_fd: int) -> tuple[int, ...]:
+    def passed_fds(self, *sandbox_fd: int) -> tuple[int, ...]:
         """What the kernel gets, in the order of zygote/kernel_birth.py."""
         writers = (writer.fileno() for writer in self.outputs.writers)
-        return (self.theirs.fileno(), *writers, sandbox_fd)
+        return (self.theirs.fileno(), *writers, *sandbox_fd)
 
     def forget_theirs(self) -> None:
         self.theirs.close()

@@ -41,8 +41,8 @@ class _Nobody(socket.socket):
         raise BrokenPipeError
 
 
-_NOBODY = _Nobody(socket.AF_UNIX)
-_NOBODY.close()
+NOBODY = _Nobody(socket.AF_UNIX)
+NOBODY.close()
 
 _records: dict[str, SandboxRecord] = {}
 _lock = threading.Lock()
@@ -81,7 +81,7 @@ def contexts_of(record: SandboxRecord) -> Contexts:
     from localbox.engine.contexts import Contexts
 
     with _lock:
-        if record.rendezvous is _NOBODY:
+        if record.rendezvous is NOBODY:
             # Not kept: it holds descriptors, and nobody would close them any more.
             return Contexts()
         if record.contexts is None:
@@ -101,7 +101,7 @@ def _sweep() -> None:
 
 
 def _release(record: SandboxRecord) -> None:
-    record.rendezvous = _NOBODY
+    record.rendezvous = NOBODY
     record.contexts = None
 
 

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 from localbox.engine.answers import to_exception
+from localbox.engine.pool import Pool
 from localbox.engine.python_environment import current_environment
 from localbox.errors import SandboxException
 from localbox.protocol.frames import MAX_DATAGRAM_BYTES, FrameError, decode_message
@@ -36,6 +37,7 @@ class ZygoteProcess:
         """
         environment = current_environment()
         self.known_plans: set[str] = set()
+        self.pool = Pool()
         self._preload = preload
         self._kernels: ZygoteProcess | None = None
         self._kernels_lock = threading.Lock()
@@ -97,8 +99,16 @@ class ZygoteProcess:
                 self._kernels = ZygoteProcess(self._preload, f"kernels:{self.pid}")
             return self._kernels
 
+    def ready_kernels(self, digest: str) -> ZygoteProcess | None:
+        """The zygote of kernels, if it runs and knows the plan."""
+        kernels = self._kernels
+        if kernels is None or digest not in kernels.known_plans or not kernels.is_alive():
+            return None
+        return kernels
+
     def stop(self) -> None:
         """End it, and with it every sandbox it forked; returns when it is gone."""
+        self.pool.clear()
         if self._kernels is not None:
             self._kernels.stop()
         self.rendezvous.close()

@@ -103,6 +103,7 @@ class Port:
         self._cell: Cell | None = None
         self._busy = 0
         self._interrupted = False
+        self._main_thread = threading.get_ident()
         self.restore_interrupts()
 
     def restore_interrupts(self) -> None:
@@ -119,6 +120,10 @@ class Port:
         self._interrupted = False
         while True:
             sock, request = receive_request(self._rendezvous)
+            if "set_env" in request:
+                os.environ.update(request["set_env"])
+                sock.close()
+                continue
             try:
                 self._cell = Cell(self, sock, request)
             except KeyError:
@@ -129,6 +134,10 @@ class Port:
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[None]:
         """Hold back an interrupt: half a message would be the end of the context."""
+        if threading.get_ident() != self._main_thread:
+            # Signals are the main thread's; no other is ever interrupted.
+            yield
+            return
         self._busy += 1
         try:
             yield

@@ -53,6 +53,13 @@ class PythonKernel:
         self._pid = os.getpid()
         shell.kernel = self
 
+    def rehearse(self) -> None:
+        """Run a cell of no meaning, so that the first one finds its pages its own, and forget it."""
+        self.execute(_Nobody("1 + 1"))  # type: ignore[arg-type]
+        self._shell.forget_everything()
+        self._shell.become_main()
+        self._shell.kernel = self
+
     def execute(self, cell: Cell) -> None:
         self._cell, self._failed = cell, False
         tracing = sys.gettrace(), sys.getprofile()

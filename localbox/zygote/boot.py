@@ -47,6 +47,8 @@ def main() -> NoReturn:
             _enter_read_only_view(int(sandboxes_pid) if sandboxes_pid else None)
             _exec_again(control, cgroup_roots)
         syscalls.rename_process("localbox.zygote")
+        # What Python remembers of it, programs inside could read.
+        sys.orig_argv[:] = [sys.executable]
         zygote: Zygote | KernelZygote
         # Imported here: the first stage needs none of it, and each role only its own.
         if kind == "sandboxes":

@@ -175,6 +175,8 @@ def _run_kernel(fds: tuple[int, ...], program: Program) -> NoReturn:
             os.environ.update(settings["env"])
             language = settings["language"]
             kernel = sys.modules[module_of(language)].start_kernel(port, language)
+            if settings.get("rehearse"):
+                kernel.rehearse()
         except (OSError, LanguageMissing) as error:
             text = f"cwd {settings['cwd']!r} does not exist" if _is_missing(error) else str(error)
             _answer(reply, {"error": {"kind": "invalid_argument", "message": text}})

@@ -55,6 +55,12 @@ class LiveSandbox:
         self.kernels: dict[int, Kernel] = {}  # by pidfd
         self.killed_for_memory: set[int] = set()
 
+    def begin(self, timeout_s: float) -> None:
+        """Its life counts from now: somebody has it."""
+        self.started_at = time.time()
+        self.started = time.monotonic()
+        self.set_timeout(timeout_s)
+
     def set_timeout(self, timeout_s: float) -> None:
         """End `timeout_s` seconds from now, but never later than the policy's wall_time."""
         self.deadline = time.monotonic() + timeout_s

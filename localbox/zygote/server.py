@@ -15,6 +15,7 @@ from localbox.protocol.frames import Message, encode_datagram
 from localbox.zygote.birth import Nursery
 from localbox.zygote.live import Kernel, LiveSandbox
 from localbox.zygote.memory import MemoryWatch
+from localbox.zygote.order import Order
 from localbox.zygote.preload import preload
 from localbox.zygote.serving import Server, answer
 
@@ -45,6 +46,8 @@ class Zygote(Server):
         self._ended: dict[str, str] = {}  # why
         self._memory = MemoryWatch()
         self._get_ready_at = _NEVER
+        self._later: list[Order] = []
+        self._expected: dict[int, Order] = {}  # by the socket on which the newborn will speak
         preload(modules, sys_path)
 
     def serve(self) -> NoReturn:
@@ -77,6 +80,8 @@ class Zygote(Server):
             # If this fails, the next one to ask will hear why.
             with contextlib.suppress(WallFailure):
                 self._nursery.get_ready()
+            if self._later:
+                self._fill(self._later.pop(0))
         for sandbox in list(self._live.values()):
             if sandbox.deadline <= now:
                 sandbox.end("its timeout expired")
@@ -98,6 +103,13 @@ class Zygote(Server):
             answer(reply, self._set_timeout(request["id"], request["timeout_s"]))
         elif operation == "info":
             answer(reply, self._info(request["id"]))
+        elif operation == "create_later":
+            self._later.append(Order(request, reply, passed.copy()))
+            passed.clear()
+            if self._get_ready_at == _NEVER:
+                self._get_ready_at = time.monotonic() + _BREATHER_S
+        elif operation == "hand_out":
+            answer(reply, self._hand_out(request, passed))
         elif operation == "lend":
             self._lend(request["id"], reply)
         elif operation == "adopt":
@@ -120,6 +132,36 @@ class Zygote(Server):
         self._poll.register(sandbox.pidfd, select.EPOLLIN)
         self._get_ready_at = time.monotonic() + _BREATHER_S
         self._memory.postpone(_BREATHER_S)
+
+    # Spares
+
+    def _fill(self, order: Order) -> None:
+        """Make a sandbox that was asked for ahead."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._create(order.request, theirs, order.fds[0])
+            except WallFailure as failure:
+                ours.close()
+                order.give_up({"error": failure.to_message()})
+                return
+        order.newborn = ours
+        self._expected[ours.fileno()] = order
+        self._poll.register(ours.fileno(), select.EPOLLIN)
+
+    def _hear(self, fd: int) -> None:
+        """A sandbox made ahead stands, or does not: pass it on, and the wish for its kernel."""
+        order = self._expected.pop(fd)
+        self._poll.unregister(fd)
+        sandbox = self._live.get(order.request["id"])
+        order.pass_on(sandbox.pidfd if sandbox is not None else -1)
+
+    def _hand_out(self, request: Message, passed: list[int]) -> Message:
+        sandbox = self._live.get(request["id"])
+        if sandbox is None or sandbox.end_reason is not None:
+            return {"running": False, "reason": "it ended before it was asked for"}
+        sandbox.begin(request["timeout_s"])
+        return self._adopt(request, passed[0]) if passed else {"running": True}
 
     def _kill(self, sandbox_id: str, reply: socket.socket) -> None:
         sandbox = self._live.get(sandbox_id)
@@ -151,6 +193,9 @@ class Zygote(Server):
         return {"running": False, "reason": self._ended.get(sandbox_id)}
 
     def _reap(self, pidfd: int) -> None:
+        if pidfd in self._expected:
+            self._hear(pidfd)
+            return
         sandbox = self._by_pidfd.get(pidfd)
         if sandbox is None:
             return

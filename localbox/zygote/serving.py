@@ -21,8 +21,8 @@ from localbox.protocol.frames import (
 
 # How long the owner may take to send the rest of a long request; it is trusted, not infallible.
 _REQUEST_TIMEOUT_S = 10.0
-# What the owner passes with one request at most: its end of the exchange and four more.
-_MOST_FDS = 5
+# What the owner passes with one request at most: its end of the exchange and six more.
+_MOST_FDS = 7
 
 
 class Server:
