@@ -105,7 +105,8 @@ def _reseed_numpy() -> None:
     """A preloaded numpy would draw the same numbers in every program. `random` sees to itself."""
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
-        numpy_random.seed()
+        # With an integer: without, it goes through a good deal of Python, all to be copied.
+        numpy_random.seed(int.from_bytes(os.urandom(4), "little"))
 
 
 def _restore_signals() -> None:

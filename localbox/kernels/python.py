@@ -203,6 +203,7 @@ def start_kernel(port: Port, language: str) -> PythonKernel:
     random.seed()
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
-        numpy_random.seed()
+        # With an integer: without, it goes through a good deal of Python, all to be copied.
+        numpy_random.seed(int.from_bytes(os.urandom(4), "little"))
     _shell.become_main()
     return PythonKernel(_shell, Streams(), port)
