@@ -49,6 +49,17 @@ async def test_state_is_kept_after_an_error(sandbox: AsyncSandbox) -> None:
     assert (await sandbox.run_code("kept")).text == "yes"
 
 
+async def test_a_syntax_error_has_its_line_and_a_caret(sandbox: AsyncSandbox) -> None:
+    error = (await sandbox.run_code("fine = 1\nbroken = = 2")).error
+    assert error is not None
+    assert error.name == "SyntaxError"
+    assert error.value == "invalid syntax (Cell In[1], line 2)"
+    lines = error.traceback.splitlines()
+    marked = next(number for number, line in enumerate(lines) if "broken = = 2" in line)
+    assert lines[marked + 1].index("^") == lines[marked].index("= 2")
+    assert (await sandbox.run_code("'fine' in dir()")).text == "False"
+
+
 async def test_top_level_await_and_magics_work(sandbox: AsyncSandbox) -> None:
     execution = await sandbox.run_code("import asyncio\nawait asyncio.sleep(0, 'awaited')")
     assert execution.text == "awaited"

@@ -48,6 +48,17 @@ def test_state_is_kept_after_an_error(sandbox: Sandbox) -> None:
     assert sandbox.run_code("kept").text == "yes"
 
 
+def test_a_syntax_error_has_its_line_and_a_caret(sandbox: Sandbox) -> None:
+    error = sandbox.run_code("fine = 1\nbroken = = 2").error
+    assert error is not None
+    assert error.name == "SyntaxError"
+    assert error.value == "invalid syntax (Cell In[1], line 2)"
+    lines = error.traceback.splitlines()
+    marked = next(number for number, line in enumerate(lines) if "broken = = 2" in line)
+    assert lines[marked + 1].index("^") == lines[marked].index("= 2")
+    assert sandbox.run_code("'fine' in dir()").text == "False"
+
+
 def test_top_level_await_and_magics_work(sandbox: Sandbox) -> None:
     execution = sandbox.run_code("import asyncio\nawait asyncio.sleep(0, 'awaited')")
     assert execution.text == "awaited"
