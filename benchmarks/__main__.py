@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from benchmarks import copying, interpreter, machine, many, running, starting
+from benchmarks import copying, interpreter, machine, many, running, spares, starting
 from benchmarks.context import Context
 from benchmarks.peers import make_peers
 from benchmarks.report import as_json, as_markdown, as_text
@@ -35,6 +35,7 @@ def main() -> int:
             parser.error(f"no section {name!r}; there are {', '.join(SECTIONS)}")
 
     began = time.monotonic()
+    spares.switch_off()
     as_lines = as_markdown if options.markdown else as_text
     here = machine.describe()
     results = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from benchmarks import interpreter_memory
 from benchmarks.context import Context
 from benchmarks.notebook_peer import NoPeerError, NotebookKernel, notebook_home, notebook_python
 from benchmarks.report import Row, Section, compare
+from benchmarks.spares import from_spare
 from benchmarks.timing import Subject, interleave
 from localbox import InvalidArgumentException, Sandbox
 
@@ -55,15 +56,34 @@ class Bench:
         unit: str = "ms",
         note: str = "",
     ) -> Section:
-        subjects, missing = dict([ours]), {}
-        if self.python:
-            subjects.update([theirs])
-        else:
-            missing[theirs[0]] = self.why_none
-        samples = interleave(subjects, self.context.rounds(rounds))
-        return compare(
-            title, samples, unit=unit, goals={theirs[0]: goal}, missing=missing, note=note
-        )
+        (section,) = self.compare_each({title: ours}, theirs, rounds, goal, unit, note)
+        return section
+
+    def compare_each(
+        self,
+        ours: Mapping[str, tuple[str, Subject]],
+        theirs: tuple[str, Subject],
+        rounds: int,
+        goal: str,
+        unit: str = "ms",
+        note: str = "",
+    ) -> list[Section]:
+        """A section for each of ours, by title, all against the same samples of theirs."""
+        peer, missing = dict([theirs]), {}
+        if not self.python:
+            peer, missing = {}, {theirs[0]: self.why_none}
+        samples = interleave(dict(ours.values()) | peer, self.context.rounds(rounds))
+        return [
+            compare(
+                title,
+                {name: samples[name] for name in (mine, *peer)},
+                unit=unit,
+                goals={theirs[0]: goal},
+                missing=missing,
+                note=note,
+            )
+            for title, (mine, _subject) in ours.items()
+        ]
 
 
 def sections(context: Context) -> Iterator[Section]:
@@ -79,15 +99,15 @@ def sections(context: Context) -> Iterator[Section]:
         python, why = "", str(error)
     with notebook_home() as home:
         bench = Bench(context, python, why, home)
-        yield _create(bench, "Create to the first result of a cell", context.profile, CELL, 20)
+        yield from _create(bench, "Create to the first result of a cell", context.profile, CELL, 20)
         yield from _running(bench)
         try:
             Sandbox.create(profile=DATA_PROFILE).kill()
         except InvalidArgumentException as error:
             yield Section("With data", "ms", [Row(DATA_PROFILE, missing=str(error))])
             return
-        title = "The same with numpy, pandas and pyplot"
-        yield _create(bench, title, DATA_PROFILE, f"{IMPORTS}\n{CELL}", 10, _DATA_NOTE)
+        title = "With numpy, pandas and pyplot"
+        yield from _create(bench, title, DATA_PROFILE, f"{IMPORTS}\n{CELL}", 10, _DATA_NOTE)
         yield _first_figure(bench, counts_start=True)
         yield _first_figure(bench, counts_start=False)
         yield _warm(bench, "A warm cell, with numpy, pandas and pyplot", DATA_PROFILE, IMPORTS)
@@ -103,14 +123,20 @@ def _run(sandbox: Sandbox, code: str) -> str | None:
 
 def _create(
     bench: Bench, title: str, profile: str | None, code: str, rounds: int, note: str = ""
-) -> Section:
+) -> Iterator[Section]:
+    def create() -> Sandbox:
+        return Sandbox.create(profile=profile)
+
+    def use(sandbox: Sandbox) -> None:
+        text = _run(sandbox, code)
+        assert text == "2", text
+
     def ours() -> float:
         began = time.perf_counter()
-        sandbox = Sandbox.create(profile=profile)
-        text = _run(sandbox, code)
+        sandbox = create()
+        use(sandbox)
         took = time.perf_counter() - began
         sandbox.kill()
-        assert text == "2", text
         return took
 
     def theirs() -> float:
@@ -122,14 +148,17 @@ def _create(
         assert text == "2", text
         return took
 
-    return bench.compare(
-        title,
-        (f"create + run_code('{CELL}')", ours),
-        (f"ipykernel, started for '{CELL}'", theirs),
-        rounds=rounds,
-        goal="0.01x (1/100)",
-        note=note or "no pool, both zygotes running; kill() and shutdown are not part of it",
-    )
+    with from_spare(create, use) as spare:
+        yield from bench.compare_each(
+            {
+                f"{title}, no spare": (f"create + run_code('{CELL}')", ours),
+                f"{title}, from a spare": (f"create + run_code('{CELL}'), from a spare", spare),
+            },
+            (f"ipykernel, started for '{CELL}'", theirs),
+            rounds,
+            "0.01x (1/100)",
+            note=note or "both zygotes running; kill() and shutdown are not part of it",
+        )
 
 
 def _first_figure(bench: Bench, *, counts_start: bool) -> Section:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -22,6 +23,7 @@ from localbox import Sandbox
 from localbox.engine import registry
 
 _PROFILE = "data-analysis"
+_PATIENCE_S = 10.0
 _CELL = "import numpy, pandas, matplotlib.pyplot\n1+1"
 
 
@@ -96,14 +98,14 @@ class _Sandboxes:
     def _measure(self, sandboxes: list[Sandbox], *, in_parts: bool) -> None:
         zygote = sandboxes[0]._record.zygote
         zygotes = [zygote.pid, zygote.kernels().pid]
-        # Everything they have forked, whatever it is for.
-        everybody = {pid: float(pss(pid)) for pid in _with_descendants(zygotes)}
+        agents = [_agent(sandbox) for sandbox in sandboxes]
+        kernels = [_kernel(sandbox) for sandbox in sandboxes]
+        known = {*zygotes, *agents, *kernels}
+        everybody = {pid: float(pss(pid)) for pid in _once_alone(known, zygotes)}
         self.totals.append(sum(everybody.values()))
         if not in_parts:
             return
-        agents = [_agent(sandbox) for sandbox in sandboxes]
-        kernels = [_kernel(sandbox) for sandbox in sandboxes]
-        rest = everybody.keys() - {*zygotes, *agents, *kernels}
+        rest = everybody.keys() - known
         parts = {
             "agent": [everybody[pid] for pid in agents],
             "kernel": [everybody[pid] for pid in kernels],
@@ -164,6 +166,14 @@ def _kernel(sandbox: Sandbox) -> int:
     kernel = registry.contexts_of(sandbox._record).default("python").kernel
     assert kernel is not None
     return kernel.pid
+
+
+def _once_alone(known: set[int], zygotes: list[int]) -> set[int]:
+    """Everything the zygotes have forked, when what they were killing before is gone."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while (found := set(_with_descendants(zygotes))) != known and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return found
 
 
 def _with_descendants(pids: list[int]) -> list[int]:

@@ -13,15 +13,16 @@ from contextlib import ExitStack
 from benchmarks.context import Context
 from benchmarks.peers import ENVIRONMENT
 from benchmarks.report import Row, Section, compare
+from benchmarks.spares import spares
 from benchmarks.timing import Subject, interleave
 
 
 def sections(context: Context) -> Iterator[Section]:
-    yield _throughput(context)
+    yield from _throughput(context)
     yield _idle_memory(context)
 
 
-def _throughput(context: Context) -> Section:
+def _throughput(context: Context) -> Iterator[Section]:
     cores = len(os.sched_getaffinity(0))
     count = context.size(60, 2) * cores
 
@@ -29,7 +30,8 @@ def _throughput(context: Context) -> Section:
         with context.create() as sandbox:
             sandbox.commands.run_python("print(1)")
 
-    bare = "python -c 'print(1)'"
+    ours, bare = "create + run_python + kill", "python -c 'print(1)'"
+    with_spares = f"{ours}, spares on"
     with ThreadPoolExecutor(cores) as pool:
 
         def seconds_each(action: Callable[[], object]) -> Subject:
@@ -41,18 +43,27 @@ def _throughput(context: Context) -> Section:
 
             return subject
 
+        def spared() -> float:
+            with spares():
+                return seconds_each(one_sandbox)()
+
         subjects = {
-            "create + run_python + kill": seconds_each(one_sandbox),
+            ours: seconds_each(one_sandbox),
             bare: seconds_each(lambda: context.peers.run_python("print(1)")),
+            with_spares: spared,
         }
         samples = interleave(subjects, context.rounds(8))
-    return compare(
-        f"Throughput, {cores} threads on {cores} cores",
-        samples,
-        unit="per s",
-        goals={bare: "2x"},
-        note="more is better; p95 is the slow end",
-    )
+    title = f"Throughput, {cores} threads on {cores} cores"
+    for name in (ours, with_spares):
+        yield compare(
+            title if name == ours else f"{title}, spares on",
+            {name: samples[name], bare: samples[bare]},
+            unit="per s",
+            goals={bare: "2x"},
+            note="more is better; p95 is the slow end",
+        )
+    with context.create() as sandbox:
+        sandbox._record.zygote.pool.clear()
 
 
 def _idle_memory(context: Context) -> Section:

@@ -12,23 +12,25 @@ import localbox
 from benchmarks.context import Context
 from benchmarks.peers import ENVIRONMENT, run
 from benchmarks.report import Row, Section, compare
+from benchmarks.spares import from_spare
 from benchmarks.timing import Subject, interleave, timed
 from localbox import Sandbox
 
 CODE = "print(1)"
 _BARE = f"python -c '{CODE}'"
 _BUBBLEWRAP = "bubblewrap + python"
+_SPARE = "create + run_python, from a spare"
 
 
 def sections(context: Context) -> Iterator[Section]:
-    yield _create_to_first_result(context)
+    yield from _create_to_first_result(context)
     yield _breakdown(context)
-    yield _data_stack(context)
+    yield from _data_stack(context)
     yield _first_in_a_program(context)
     yield _imports(context)
 
 
-def _create_to_first_result(context: Context) -> Section:
+def _create_to_first_result(context: Context) -> Iterator[Section]:
     peers = context.peers
     subjects: dict[str, Subject] = {
         "create + run_python": lambda: _create_and_run(context),
@@ -39,12 +41,21 @@ def _create_to_first_result(context: Context) -> Section:
         subjects[_BUBBLEWRAP] = timed(lambda: peers.run_bubblewrapped(CODE))
     else:
         missing[_BUBBLEWRAP] = peers.why_no_bubblewrap
-    return compare(
+    with from_spare(context.create, lambda sandbox: sandbox.commands.run_python(CODE)) as subject:
+        samples = interleave({**subjects, _SPARE: subject}, context.rounds(200))
+    spare = {_SPARE: samples.pop(_SPARE)}
+    yield compare(
         "Create to first result",
-        interleave(subjects, context.rounds(200)),
+        samples,
         goals={_BARE: "0.45x", _BUBBLEWRAP: "0.35x"},
         missing=missing,
-        note="no pool, zygote running; every subject until its program has ended",
+        note="no spare, zygote running; every subject until its program has ended",
+    )
+    yield compare(
+        "Create to first result, from a spare",
+        {**spare, _BARE: samples[_BARE]},
+        goals={_BARE: "0.03x"},
+        note="a program's third sandbox and later ones, if a spare had the time to get ready",
     )
 
 
@@ -97,32 +108,40 @@ def _life(context: Context) -> dict[str, float]:
     return laps
 
 
-def _data_stack(context: Context) -> Section:
+def _data_stack(context: Context) -> Iterator[Section]:
     title = "With numpy, pandas and pyplot at hand"
     code = "import numpy, pandas, matplotlib.pyplot; print(pandas.Series([1]).sum())"
     try:
         Sandbox.create(profile="data-analysis").kill()
     except localbox.InvalidArgumentException as error:
-        return Section(title, "ms", [Row("data-analysis", missing=str(error))])
+        yield Section(title, "ms", [Row("data-analysis", missing=str(error))])
+        return
+
+    def create() -> Sandbox:
+        return Sandbox.create(profile="data-analysis")
 
     def ours() -> float:
         began = time.perf_counter()
-        sandbox = Sandbox.create(profile="data-analysis")
+        sandbox = create()
         sandbox.commands.run_python(code)
         took = time.perf_counter() - began
         sandbox.kill()
         return took
 
     # The clean environment does not have them, so this peer is the one they are installed in.
-    subjects = {
-        "create + run_python, data-analysis": ours,
-        "python importing the same": timed(lambda: run([sys.executable, "-c", code])),
-    }
-    return compare(
-        title,
-        interleave(subjects, context.rounds(8)),
-        goals={"python importing the same": "0.013x (1/75)"},
-    )
+    peer = "python importing the same"
+    with from_spare(create, lambda sandbox: sandbox.commands.run_python(code)) as subject:
+        samples = interleave(
+            {
+                "create + run_python, data-analysis": ours,
+                peer: timed(lambda: run([sys.executable, "-c", code])),
+                _SPARE: subject,
+            },
+            context.rounds(8),
+        )
+    spare = {_SPARE: samples.pop(_SPARE)}
+    yield compare(title, samples, goals={peer: "0.013x (1/75)"}, note="no spare")
+    yield compare(f"{title}, from a spare", {**spare, peer: samples[peer]})
 
 
 def _first_in_a_program(context: Context) -> Section:
