@@ -44,8 +44,8 @@ def read_notebook(path: str) -> Any:
         raise NotebookError(f"cannot read {path}: {reason}") from None
     if not isinstance(content, dict) or not isinstance(content.get("nbformat"), int):
         raise NotebookError(f"{path} is not a notebook: it is JSON without `nbformat`")
-    had_ids = _give_ids(content)
     try:
+        had_ids = _give_ids(content)
         # Of older versions nbformat warns, and mends them.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -53,8 +53,8 @@ def read_notebook(path: str) -> Any:
             if not had_ids:
                 _give_ids(notebook, anew=True)
             nbformat.validate(notebook)
-    # A notebook of an odd shape meets no check before it meets an attribute that is not there.
-    except (nbformat.ValidationError, ValueError, AttributeError, KeyError, TypeError) as error:
+    # What has an odd shape meets no check before it meets an attribute that is not there.
+    except (nbformat.ValidationError, ValueError, AttributeError, LookupError, TypeError) as error:
         lines = str(getattr(error, "message", error)).splitlines() or [type(error).__name__]
         raise NotebookError(f"{path} is not a valid notebook: {lines[0]:.300}") from None
     return notebook
@@ -69,9 +69,8 @@ def write_notebook(notebook: Any, path: str) -> None:
     content = _nbformat().writes(notebook) + "\n"
     target = os.path.realpath(path)
     try:
-        if os.path.exists(target) and not os.path.isfile(target):
-            # A device or a pipe.
-            with open(target, "w", encoding="utf-8") as file:
+        if _is_special(path):
+            with open(path, "w", encoding="utf-8") as file:
                 file.write(content)
             return
         handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), suffix=".ipynb~")
@@ -93,13 +92,17 @@ def check_writable(path: str) -> None:
     Raises:
         NotebookError: the file could not be written.
     """
-    directory = os.path.dirname(os.path.realpath(path))
     if os.path.isdir(path):
         raise NotebookError(f"cannot write {path}: it is a directory")
-    if not os.path.isdir(directory):
-        raise NotebookError(f"cannot write {path}: there is no directory {directory}")
-    if not os.access(path if os.path.exists(path) else directory, os.W_OK):
-        raise NotebookError(f"cannot write {path}: Permission denied")
+    needed = [path] if os.path.exists(path) else []
+    if not _is_special(path):
+        directory = os.path.dirname(os.path.realpath(path))
+        if not os.path.isdir(directory):
+            raise NotebookError(f"cannot write {path}: there is no directory {directory}")
+        needed.append(directory)
+    for place in needed:
+        if not os.access(place, os.W_OK):
+            raise NotebookError(f"cannot write {path}: {place} may not be written")
 
 
 def language_of(notebook: Any, path: str) -> str:
@@ -195,6 +198,11 @@ def _give_ids(notebook: Any, *, anew: bool = False) -> bool:
             taken.add(name)
             cell["id"] = name
     return True
+
+
+def _is_special(path: str) -> bool:
+    """Whether it is a device or a pipe, which is written to and not replaced."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _mode(path: str) -> int:

@@ -18,6 +18,7 @@ _GAPS = {"...", _GAP}
 # A sandbox may say anything, also that a cell is as wide as the world.
 _MOST_SPAN = 100
 _MOST_CELLS = 100_000
+_LONGEST_HTML = 1_000_000
 
 Row = list[str]
 
@@ -27,7 +28,7 @@ def table_of(result: Result, width: int) -> list[Table | str] | None:
 
     The cells are those of its HTML, which has the index and pandas' own formatting.
     """
-    if not isinstance(result.data, dict) or not result.html:
+    if not isinstance(result.data, dict) or not result.html or len(result.html) > _LONGEST_HTML:
         return None
     parser = _TableParser()
     parser.feed(result.html)

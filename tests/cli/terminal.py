@@ -63,7 +63,16 @@ class Terminal:
     ) -> None:
         self._process.kill()
         self._process.wait()
-        os.close(self._fd)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the terminal, as who closes its window does."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def send_signal(self, number: int) -> None:
+        self._process.send_signal(number)
 
     def type(self, text: str) -> None:
         """Press keys; `\\r` is Enter, `\\x03` Ctrl-C, `\\x04` Ctrl-D."""
@@ -81,7 +90,7 @@ class Terminal:
     def wait(self) -> int:
         """Wait for the end; returns the exit code."""
         deadline = time.monotonic() + PATIENCE_S
-        while self._read(deadline):
+        while self._fd >= 0 and self._read(deadline):
             pass
         return self._process.wait(PATIENCE_S)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 
 import pytest
 
@@ -61,6 +62,26 @@ def test_ctrl_c_interrupts_the_cell_and_not_the_session(prompt):
     prompt.expect("In [3]: ")
     prompt.type("x * 7" + ENTER)
     prompt.expect("Out[3]: 42")
+
+
+def test_ctrl_c_stops_a_flood_of_output(prompt):
+    prompt.type("while True: print('water')" + ENTER)
+    prompt.expect("water\nwater\n")
+    prompt.type(CTRL_C)
+    prompt.expect("KeyboardInterrupt")
+    prompt.expect("In [2]: ")
+    prompt.type("6 * 7" + ENTER)
+    prompt.expect("Out[2]: 42")
+
+
+def test_a_signal_ends_it(prompt):
+    prompt.send_signal(signal.SIGTERM)
+    assert prompt.wait() == 128 + signal.SIGTERM
+
+
+def test_it_ends_when_its_terminal_is_closed(prompt):
+    prompt.hang_up()
+    assert prompt.wait() != 0
 
 
 def test_ctrl_c_drops_what_was_typed(prompt):
