@@ -161,6 +161,9 @@ class AsyncInterpreter:
             exchange = await transport.open_exchange(kernel.rendezvous, request, (), deadline)
         except FrameError as error:
             raise InvalidArgumentException(f"the code is too long: {error}") from None
+        except TimeoutError:
+            # The kernel does not have all of the code, and drops what it has.
+            raise TimeoutException("the timeout expired before the code had begun") from None
         except (PeerGoneError, OSError):
             # It ended between two cells: a thread or a child of an earlier cell has killed it.
             record.note = await self._bury(record, kernel)

@@ -62,7 +62,11 @@ async def open_exchange(
         os.close(passed[0])
     exchange = Exchange(state)
     if rest:
-        await exchange.send(rest, deadline)
+        try:
+            await exchange.send(rest, deadline)
+        except BaseException:
+            exchange.close()
+            raise
     return exchange
 
 

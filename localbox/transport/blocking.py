@@ -60,7 +60,11 @@ def open_exchange(
         os.close(passed[0])
     exchange = Exchange(state)
     if rest:
-        exchange.send(rest, deadline)
+        try:
+            exchange.send(rest, deadline)
+        except BaseException:
+            exchange.close()
+            raise
     return exchange
 
 
