@@ -166,7 +166,8 @@ class AsyncInterpreter:
             raise TimeoutException("the timeout expired before the code had begun") from None
         except (PeerGoneError, OSError):
             # It ended between two cells: a thread or a child of an earlier cell has killed it.
-            record.note = await self._bury(record, kernel)
+            how = await self._bury(record, kernel)
+            record.note = f"this context was restarted, its variables are gone: {how}"
             return await self._run(record, code, envs, deadline, callbacks)
         kernel.unfinished = exchange
         try:

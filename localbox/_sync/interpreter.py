@@ -155,7 +155,8 @@ class Interpreter:
             raise TimeoutException("the timeout expired before the code had begun") from None
         except (PeerGoneError, OSError):
             # It ended between two cells: a thread or a child of an earlier cell has killed it.
-            record.note = self._bury(record, kernel)
+            how = self._bury(record, kernel)
+            record.note = f"this context was restarted, its variables are gone: {how}"
             return self._run(record, code, envs, deadline, callbacks)
         kernel.unfinished = exchange
         try:

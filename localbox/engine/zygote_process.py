@@ -39,6 +39,7 @@ class ZygoteProcess:
         self.known_plans: set[str] = set()
         self.pool = Pool()
         self._preload = preload
+        self._owner_pid = os.getpid()
         self._kernels: ZygoteProcess | None = None
         self._kernels_lock = threading.Lock()
         self.rendezvous, theirs = _socket_pair()
@@ -86,7 +87,12 @@ class ZygoteProcess:
         return self._process.pid
 
     def is_alive(self) -> bool:
-        return self._process.poll() is None
+        if os.getpid() == self._owner_pid:
+            return self._process.poll() is None
+        # A fork of the program cannot wait for its parent's child, but sees its socket hang up.
+        poll = select.poll()
+        poll.register(self.rendezvous, 0)
+        return not poll.poll(0)
 
     def kernels(self, *, again: bool = False) -> ZygoteProcess:
         """The zygote of the kernels that run in this one's sandboxes, started when first needed.
