@@ -98,16 +98,13 @@ class CellSession:
         def take(message: OutputMessage) -> None:
             listener.take_output(message.line, error=message.error)
 
-        def take_error_output(message: OutputMessage) -> None:
-            listener.take_output(message.line, error=True)
-
         timeout_s = self._settings.timeout_s
         try:
             execution: Execution = self._sandbox.run_code(
                 code,
                 context=self._context,
                 on_stdout=take,
-                on_stderr=take_error_output,
+                on_stderr=take,
                 on_result=listener.take_result,
                 on_error=listener.take_error,
                 timeout=timeout_s or 0,

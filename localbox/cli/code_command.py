@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -171,8 +171,6 @@ def _dispatch(request: _Request, settings: CellSettings, *, as_json: bool) -> in
 
 
 def _run_notebook(request: _Request, settings: CellSettings, *, as_json: bool) -> int:
-    from dataclasses import replace
-
     from localbox.cli.notebook import check_writable, language_of, read_notebook
     from localbox.cli.notebook_run import NotebookRun, execute_notebook
 

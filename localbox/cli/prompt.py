@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,7 @@ from localbox import __version__
 from localbox.cli.cells import CellSession, CellSettings
 from localbox.cli.execution import OUTPUT_CLOSED
 from localbox.cli.figures import Figures
-from localbox.cli.reading import Reader, make_reader, say
+from localbox.cli.reading import Reader, make_reader
 from localbox.cli.showing import Screen
 from localbox.cli.streaming import OutputClosedError
 
@@ -20,7 +21,7 @@ _FAREWELLS = {"exit", "quit", "exit()", "quit()"}
 def converse(settings: CellSettings, figures: Figures) -> int:
     """Run cells until the person has had enough; returns the exit code."""
     with CellSession(settings) as session, _interrupts():
-        say(
+        _say(
             f"localbox {__version__}: {settings.language} in a sandbox of its own. "
             "Ctrl-C interrupts a cell, Ctrl-D ends the session."
         )
@@ -31,7 +32,7 @@ def converse(settings: CellSettings, figures: Figures) -> int:
             except KeyboardInterrupt:
                 prompt.note_interrupt()
             except EOFError:
-                say("")
+                _say("")
                 return 0
             except OutputClosedError:
                 return OUTPUT_CLOSED
@@ -67,7 +68,7 @@ class _Prompt:
             self._screen.take_output("\n", error=True)
             self._screen.complain("KeyboardInterrupt")
         else:
-            say("")
+            _say("")
 
 
 @contextmanager
@@ -78,3 +79,8 @@ def _interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _say(text: str) -> None:
+    """To the person, and not into what reads our standard output."""
+    print(text, file=sys.stderr, flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Protocol
 
 from localbox.cli.completeness import is_complete, next_indent
@@ -81,8 +80,3 @@ class _LineReader:
         while not is_complete(code, self._language):
             code += "\n" + input("...: ".rjust(len(prompt))).rstrip()
         return code
-
-
-def say(text: str) -> None:
-    """To the person, and not into what a pipe behind us gets."""
-    print(text, file=sys.stderr, flush=True)

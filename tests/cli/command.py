@@ -43,3 +43,9 @@ def complaint(result: Any) -> str:
     lines = result.stderr.decode().splitlines()
     assert len(lines) == 1, result.stderr
     return str(lines[0])
+
+
+def without_module(name: str, directory: Path) -> dict[str, str]:
+    """The variable with which the command does not find this module."""
+    (directory / f"{name}.py").write_text("raise ImportError")
+    return {"PYTHONPATH": f"{directory}:{ROOT}"}

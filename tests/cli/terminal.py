@@ -33,7 +33,7 @@ class Terminal:
         shown: what has been written to it, without the commands for the terminal itself.
     """
 
-    def __init__(self, *words: str, cwd: Path, term: str = "xterm") -> None:
+    def __init__(self, *words: str, cwd: Path, term: str = "xterm", **more: str) -> None:
         self.shown = ""
         self._seen = 0
         self._fd, terminal = os.openpty()
@@ -46,7 +46,7 @@ class Terminal:
                 stderr=terminal,
                 cwd=cwd,
                 # No CPR: nobody here would answer where the cursor is.
-                env=environment(TERM=term, PROMPT_TOOLKIT_NO_CPR="1"),
+                env=environment(TERM=term, PROMPT_TOOLKIT_NO_CPR="1", **more),
                 start_new_session=True,
             )
         finally:

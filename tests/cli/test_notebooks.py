@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from tests.cli.command import PATIENCE_S, complaint, localbox, start
+from tests.cli.command import PATIENCE_S, complaint, environment, localbox, start, without_module
 
 pytest.importorskip("IPython")
 pytest.importorskip("nbformat")
@@ -301,6 +301,13 @@ def test_a_missing_notebook_is_one_line_and_2(tmp_path):
     result = localbox("code", str(tmp_path / "none.ipynb"))
     assert result.returncode == 2
     assert complaint(result).endswith("none.ipynb: No such file or directory")
+
+
+def test_without_nbformat_it_says_what_to_install(path, tmp_path):
+    make(path, "1")
+    result = localbox("code", str(path), env=environment(**without_module("nbformat", tmp_path)))
+    assert result.returncode == 1
+    assert "notebooks need nbformat" in complaint(result)
 
 
 def test_an_output_that_cannot_be_is_told_before_a_cell_runs(path, tmp_path):

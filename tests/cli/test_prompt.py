@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.cli.command import start
+from tests.cli.command import start, without_module
 from tests.cli.terminal import Terminal
 
 pytest.importorskip("IPython")
@@ -116,6 +116,17 @@ def test_enter_on_the_last_line_of_what_was_recalled_runs_it_again(tmp_path):
         prompt.expect("In [2]: ")
         prompt.type("\x1b[A" + ENTER)  # the arrow up
         prompt.expect("Out[2]: 42")
+
+
+def test_without_prompt_toolkit_lines_are_read_one_by_one(tmp_path):
+    hidden = without_module("prompt_toolkit", tmp_path)
+    with Terminal("code", "-l", "bash", cwd=tmp_path, **hidden) as prompt:
+        prompt.expect("In [1]: ")
+        prompt.type("for i in 1 2; do" + ENTER)
+        prompt.expect("...:")
+        prompt.type("echo n$((i * 10)); done" + ENTER)
+        prompt.expect("n20")
+        prompt.expect("In [2]: ")
 
 
 def test_a_timeout_interrupts_the_cell_and_not_the_session(tmp_path):
