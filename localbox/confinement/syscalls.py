@@ -11,7 +11,9 @@ import os
 import struct
 from array import array
 
-_libc = ctypes.CDLL(None, use_errno=True)
+# PyDLL and not CDLL: letting go of the interpreter's lock and taking it again is half of what a
+# call costs, and every process that makes these calls has one thread.
+_libc = ctypes.PyDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 
@@ -304,7 +306,7 @@ def landlock_attr(handled_fs: int, scoped: int, abi: int) -> tuple[bytes, int]:
     return struct.pack("=QQQ", handled_fs, 0, scoped), size
 
 
-_step_libc = ctypes.CDLL(None, use_errno=True)
+_step_libc = ctypes.PyDLL(None, use_errno=True)
 _step = _step_libc.syscall
 _step.restype = ctypes.c_long
 _step.argtypes = (ctypes.c_long,) * 7

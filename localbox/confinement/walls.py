@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,10 +39,19 @@ class WallFailure(Exception):
         return {"kind": "wall", "wall": self.wall, "errno": self.number, "message": reason}
 
 
-@contextmanager
-def building(wall: str) -> Iterator[None]:
+class building:  # noqa: N801 (used as a function is)
     """Name the wall that an OSError inside the block means."""
-    try:
-        yield
-    except OSError as error:
-        raise WallFailure(wall, error) from error
+
+    # Not a generator: there are several of these in every create, and each would cost more than
+    # what it guards.
+    __slots__ = ("_wall",)
+
+    def __init__(self, wall: str) -> None:
+        self._wall = wall
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
+        if isinstance(error, OSError):
+            raise WallFailure(self._wall, error) from error

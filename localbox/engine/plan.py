@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
 import json
@@ -64,9 +63,7 @@ def make_plan(policy: Policy) -> tuple[str, dict[str, Any]]:
             *((entry["target"], entry["file"]) for entry in read_write),
         ],
         "cgroup": _wanted(policy, "cgroup"),
-        "seccomp": [
-            base64.b64encode(program).decode("ascii") for program in compile_filters(policy.seccomp)
-        ],
+        "seccomp": [program.hex() for program in compile_filters(policy.seccomp)],
         "env": _environment_variables(policy, environment),
         "home": HOME,
         "user": USER,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import select
 import time
@@ -49,7 +48,9 @@ class Loop:
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         timer = Timer(callback)
-        heapq.heappush(self._timers, (time.monotonic() + delay_s, next(self._order), timer))
+        self._timers.append((time.monotonic() + delay_s, next(self._order), timer))
+        # Few, and in order but for the last; heapq would be one more library in every process.
+        self._timers.sort()
         return timer
 
     def run(self) -> None:
@@ -63,7 +64,7 @@ class Loop:
 
     def _next_timeout(self) -> float:
         while self._timers and self._timers[0][2].callback is None:
-            heapq.heappop(self._timers)
+            self._timers.pop(0)
         if not self._timers:
             return -1
         # epoll counts milliseconds in an int, and a call that wakes up early finds nothing due.
@@ -72,6 +73,6 @@ class Loop:
     def _run_timers(self) -> None:
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
-            callback = heapq.heappop(self._timers)[2].callback
+            callback = self._timers.pop(0)[2].callback
             if callback is not None:
                 callback()

@@ -33,6 +33,7 @@ def _names() -> tuple[str, ...]:
     return tuple(sorted(stem for stem in stems if stem != _SYSCALLS))
 
 
+@functools.cache
 def shipped_file(name: str) -> Path:
     """Return the file of a shipped profile."""
     return directory() / f"{name}.yaml"

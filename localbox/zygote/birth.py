@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import os
 import signal
 import sys
@@ -76,7 +74,7 @@ class Nursery:
             )
         if plan["cgroup"] == "require":
             self._cgroups.check()
-        plan["seccomp_programs"] = [base64.b64decode(text) for text in plan["seccomp"]]
+        plan["seccomp_programs"] = [bytes.fromhex(text) for text in plan["seccomp"]]
         with building(walls.MOUNT_NAMESPACE):
             syscalls.setns(self._host_view_fd, syscalls.CLONE_NEWNS)
             self._current = None
@@ -122,23 +120,21 @@ class Nursery:
             with building(walls.MOUNT_NAMESPACE):
                 syscalls.setns(template.mount_namespace_fd, syscalls.CLONE_NEWNS)
             self._dress(digest)
-        with contextlib.ExitStack() as undo, contextlib.ExitStack() as done:
-            slot = None
+        slot = None
+        cgroup = None
+        open_fds: list[int] = []
+        try:
             if self._slots is not None:
                 if self._slots.empty:
                     with building(walls.USER_NAMESPACE):
                         self._parking.leave()
                         self._slots.reserve()
                 slot = self._slots.take()
-                undo.callback(self._slots.give_back, slot)
             cgroup = self._cgroups.make(sandbox_id, plan)
-            if cgroup is not None:
-                undo.callback(self._cgroups.remove, cgroup)
             go_reader, go_writer = os.pipe2(os.O_CLOEXEC)
-            done.callback(os.close, go_reader)
-            done.callback(os.close, go_writer)
+            open_fds += (go_reader, go_writer)
             self._parking.enter(plan)
-            lower_fds = self._shifted_lowers(plan, slot, done)
+            lower_fds = self._shifted_lowers(plan, slot, open_fds)
             birth = Birth(
                 fds=(rendezvous_fd, reply_fd, go_reader, self._pidfd, *lower_fds),
                 program=template.walls.program,
@@ -173,10 +169,18 @@ class Nursery:
                 slot=slot,
                 cgroup=cgroup,
             )
-            sandbox.set_timeout(timeout_s)
-            undo.pop_all()
-            self._parking.leave()
-            return sandbox
+        except BaseException:
+            if cgroup is not None:
+                self._cgroups.remove(cgroup)
+            if slot is not None and self._slots is not None:
+                self._slots.give_back(slot)
+            raise
+        finally:
+            for fd in open_fds:
+                os.close(fd)
+        sandbox.set_timeout(timeout_s)
+        self._parking.leave()
+        return sandbox
 
     def _dress(self, digest: str) -> None:
         """Look as Python programs in sandboxes of this plan shall, so that they need not change.
@@ -213,32 +217,36 @@ class Nursery:
             self._parking.leave()
             self._slots.reserve()
         slot = self._slots.take()
+        open_fds: list[int] = []
         try:
-            with contextlib.ExitStack() as stack:
-                _shift_lowers(plan["overlays"], slot, stack)
+            _shift_lowers(plan["overlays"], slot, open_fds)
         except OSError:
             return False
         finally:
+            for fd in open_fds:
+                os.close(fd)
             self._slots.give_back(slot)
         return True
 
     def _shifted_lowers(
-        self, plan: dict[str, Any], slot: identity.UidSlot | None, stack: contextlib.ExitStack
+        self, plan: dict[str, Any], slot: identity.UidSlot | None, open_fds: list[int]
     ) -> list[int]:
         if slot is None or not plan["lowers"]:
             return []
         with building(walls.PRIVATE_ROOT):
-            return _shift_lowers(plan["overlays"], slot, stack)
+            return _shift_lowers(plan["overlays"], slot, open_fds)
 
 
-def _shift_lowers(
-    guest_paths: list[str], slot: identity.UidSlot, stack: contextlib.ExitStack
-) -> list[int]:
-    """Detached copies of directories of the template, id-mapped for `slot`; `stack` closes them."""
+def _shift_lowers(guest_paths: list[str], slot: identity.UidSlot, open_fds: list[int]) -> list[int]:
+    """Detached copies of directories of the template, id-mapped for `slot`.
+
+    Args:
+        open_fds: gets them too, as soon as they are open, so that the caller can close them.
+    """
     fds: list[int] = []
     for guest_path in guest_paths:
         fd = syscalls.open_tree(guest_path, recursive=False)
-        stack.callback(os.close, fd)
+        open_fds.append(fd)
         syscalls.mount_setattr(
             fd, attr_set=syscalls.MOUNT_ATTR_IDMAP, userns_fd=slot.id_shift(), recursive=False
         )

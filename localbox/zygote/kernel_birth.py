@@ -7,7 +7,6 @@ about the cells, variables or secrets of anybody: those come from the host itsel
 from __future__ import annotations
 
 import _signal
-import base64
 import os
 import resource
 import signal
@@ -146,7 +145,7 @@ class KernelNursery:
                 landlock.restrict_writes(program, plan["landlock_writable"], self._landlock_abi)
         with program.wall(walls.SECCOMP):
             for text in plan["seccomp"]:
-                program.load_filter(base64.b64decode(text))
+                program.load_filter(bytes.fromhex(text))
             # Programs read their own /proc/self. From here on it is guest code's process.
             program.prctl(syscalls.PR_SET_DUMPABLE, 1)
         return program
