@@ -83,7 +83,9 @@ async def test_a_context_that_dies_between_two_cells_starts_afresh(sandbox: Asyn
 
     await until(is_gone)
     execution = await _expect_fresh(sandbox)
-    assert "killed by SIGKILL" in "".join(execution.logs.stderr)
+    told = "".join(execution.logs.stderr)
+    assert "its variables are gone" in told
+    assert "killed by SIGKILL" in told
 
 
 # What a cell does with each of its descriptors, whichever it may be.

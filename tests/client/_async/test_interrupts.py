@@ -212,3 +212,12 @@ async def test_timeouts_at_the_very_moment_a_cell_ends_cost_no_state(
         execution = await sandbox.run_code("kept", timeout=PATIENCE_S)
         assert (execution.text, execution.logs.stderr) == ("1", [])
     assert timed_out
+
+
+async def test_a_timeout_while_long_code_is_sent_keeps_the_state(sandbox: AsyncSandbox) -> None:
+    await sandbox.run_code("kept = 1")
+    code = f"'{'x' * 7_000_000}'\nkept = 2"
+    with pytest.raises(TimeoutException, match="before the code had begun"):
+        await sandbox.run_code(code, timeout=0.001)
+    execution = await sandbox.run_code("kept", timeout=PATIENCE_S)
+    assert (execution.text, execution.logs.stderr) == ("1", [])

@@ -82,7 +82,9 @@ def test_a_context_that_dies_between_two_cells_starts_afresh(sandbox: Sandbox) -
 
     until(is_gone)
     execution = _expect_fresh(sandbox)
-    assert "killed by SIGKILL" in "".join(execution.logs.stderr)
+    told = "".join(execution.logs.stderr)
+    assert "its variables are gone" in told
+    assert "killed by SIGKILL" in told
 
 
 # What a cell does with each of its descriptors, whichever it may be.
