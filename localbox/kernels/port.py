@@ -66,17 +66,20 @@ class Cell:
 
     def count(self, execution_count: int) -> None:
         """The cell's number; goes out with whatever is said next."""
-        self._held += encode_message({"count": execution_count})
+        self._hold(encode_message({"count": execution_count}))
 
     def show(self, result: dict[str, Any], *, is_main: bool = False) -> None:
         """A result: E2B's format names ("text", "html", "png", ..., "extra") to their contents."""
         message = {"result": {**result, "is_main_result": is_main}}
-        # The end settles what a main result leaves open: nothing comes between the two.
-        self._tell(_fitting(message), wait=not is_main)
+        if is_main:
+            # The last thing a cell does: it goes with the end, and the host wakes up once.
+            self._hold(_fitting(message))
+        else:
+            self._tell(_fitting(message), wait=True)
 
     def fail(self, name: str, value: str, traceback: str) -> None:
         """The error that ended the cell."""
-        self._tell(encode_message({"failure": _shortened(name, value, traceback)}), wait=False)
+        self._hold(encode_message({"failure": _shortened(name, value, traceback)}))
 
     def settle(self) -> None:
         """Wait until the host has taken all output written so far."""
@@ -85,6 +88,11 @@ class Cell:
     def end(self) -> None:
         self._tell(encode_message({"end": {"restart": self.restart}}), wait=False)
         self._sock.close()
+
+    def _hold(self, data: bytes) -> None:
+        """Send it with what is said next."""
+        with self._lock:
+            self._held += data
 
     def _tell(self, data: bytes, *, wait: bool) -> None:
         if os.getpid() != self._pid:
