@@ -28,7 +28,7 @@ from localbox.errors import (
 # unasync: end
 from localbox.models import Isolation, SandboxInfo, SandboxLifecycle, SandboxState
 from localbox.policy import Policy
-from localbox.protocol.frames import Message
+from localbox.protocol.frames import Frame, Message
 from localbox.transport import asyncio as transport
 from localbox.transport.wire import PeerGoneError, rendezvous_pair
 
@@ -415,7 +415,7 @@ class AsyncSandbox:
         pooled = pool.is_enabled()
         try:
             spare = zygote.pool.take(digest) if pooled else None
-            ready: object = None
+            ready: Frame | None = None
             if spare is not None:
                 ready = await cls._take_over(record, spare, connection, timeout_s)
             if ready is None:
@@ -458,8 +458,8 @@ class AsyncSandbox:
         digest: str,
         timeout_s: float,
         deadline: float | None,
-    ) -> object:
-        """Have the zygote make a sandbox; returns which walls stand around it."""
+    ) -> Frame:
+        """Have the zygote make a sandbox; returns what that says of its walls."""
         record.sandbox_id = registry.new_sandbox_id()
         record.rendezvous, theirs = rendezvous_pair()
         request = {
@@ -468,12 +468,14 @@ class AsyncSandbox:
             "digest": digest,
             "timeout_s": timeout_s,
         }
-        with theirs:
+        try:
             exchange = await transport.open_exchange(
                 record.zygote.rendezvous, request, (theirs.fileno(),), deadline
             )
+        finally:
+            theirs.close()
         async with exchange:
-            return read_answer(await exchange.receive(deadline)).get("ready")
+            return await exchange.receive(deadline)
 
     @classmethod
     async def _take_over(
@@ -482,8 +484,8 @@ class AsyncSandbox:
         spare: pool.Spare,
         connection: AsyncConnection,
         timeout_s: float,
-    ) -> object:
-        """Make a spare the caller's; returns which walls stand, None if it has ended meanwhile."""
+    ) -> Frame | None:
+        """Make a spare the caller's; returns what it said of its walls, None if it has ended."""
         record.sandbox_id, record.rendezvous = spare.sandbox_id, spare.rendezvous
         request: Message = {"op": "hand_out", "timeout_s": timeout_s}
         fds: tuple[int, ...] = ()
@@ -499,7 +501,7 @@ class AsyncSandbox:
                 # Read before any cell; there is no answer.
                 (await transport.open_exchange(spare.kernel.rendezvous, variables)).close()
             registry.contexts_of(record).default("python").kernel = spare.kernel
-        return spare.ready.get("ready")
+        return spare.ready
 
     @classmethod
     async def _kill(cls, record: registry.SandboxRecord, request_timeout: float | None) -> bool:

@@ -25,7 +25,7 @@ from localbox.errors import (
 from localbox.legacy import LegacyMethods
 from localbox.models import Isolation, SandboxInfo, SandboxLifecycle, SandboxState
 from localbox.policy import Policy
-from localbox.protocol.frames import Message
+from localbox.protocol.frames import Frame, Message
 from localbox.transport import blocking as transport
 from localbox.transport.wire import PeerGoneError, rendezvous_pair
 
@@ -391,7 +391,7 @@ class Sandbox(LegacyMethods):
         pooled = pool.is_enabled()
         try:
             spare = zygote.pool.take(digest) if pooled else None
-            ready: object = None
+            ready: Frame | None = None
             if spare is not None:
                 ready = cls._take_over(record, spare, connection, timeout_s)
             if ready is None:
@@ -434,8 +434,8 @@ class Sandbox(LegacyMethods):
         digest: str,
         timeout_s: float,
         deadline: float | None,
-    ) -> object:
-        """Have the zygote make a sandbox; returns which walls stand around it."""
+    ) -> Frame:
+        """Have the zygote make a sandbox; returns what that says of its walls."""
         record.sandbox_id = registry.new_sandbox_id()
         record.rendezvous, theirs = rendezvous_pair()
         request = {
@@ -444,12 +444,14 @@ class Sandbox(LegacyMethods):
             "digest": digest,
             "timeout_s": timeout_s,
         }
-        with theirs:
+        try:
             exchange = transport.open_exchange(
                 record.zygote.rendezvous, request, (theirs.fileno(),), deadline
             )
+        finally:
+            theirs.close()
         with exchange:
-            return read_answer(exchange.receive(deadline)).get("ready")
+            return exchange.receive(deadline)
 
     @classmethod
     def _take_over(
@@ -458,8 +460,8 @@ class Sandbox(LegacyMethods):
         spare: pool.Spare,
         connection: Connection,
         timeout_s: float,
-    ) -> object:
-        """Make a spare the caller's; returns which walls stand, None if it has ended meanwhile."""
+    ) -> Frame | None:
+        """Make a spare the caller's; returns what it said of its walls, None if it has ended."""
         record.sandbox_id, record.rendezvous = spare.sandbox_id, spare.rendezvous
         request: Message = {"op": "hand_out", "timeout_s": timeout_s}
         fds: tuple[int, ...] = ()
@@ -475,7 +477,7 @@ class Sandbox(LegacyMethods):
                 # Read before any cell; there is no answer.
                 transport.open_exchange(spare.kernel.rendezvous, variables).close()
             registry.contexts_of(record).default("python").kernel = spare.kernel
-        return spare.ready.get("ready")
+        return spare.ready
 
     @classmethod
     def _kill(cls, record: registry.SandboxRecord, request_timeout: float | None) -> bool:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from localbox.confinement.program import Program
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 # Before ABI 2 every rename or link between directories fails with EXDEV once a ruleset is on.
 MINIMUM_ABI = 2
 
@@ -21,21 +25,18 @@ _IOCTL_DEV = 1 << 15
 _BASE_RIGHTS = (1 << 13) - 1
 _FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _SCOPE_ABSTRACT_UNIX_SOCKET = 1 << 0
-_SCOPE_SIGNAL = 1 << 1
 
 
-def restrict_writes(program: Program, writable: list[tuple[str, bool]], abi: int) -> None:
-    """Allow reading and executing everywhere, and every other right only below `writable`.
-
-    Args:
-        writable: guest paths, and whether each is a file.
-    """
+def restrict_writes(program: Program, plan: dict[str, Any], abi: int) -> None:
+    """Allow reading and executing everywhere, and every other right where the plan lets write."""
     rights = _BASE_RIGHTS | _REFER
     if abi >= 3:
         rights |= _TRUNCATE
     if abi >= 5:
         rights |= _IOCTL_DEV
-    scoped = _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL if abi >= 6 else 0
+    # Signals are the pid namespace's to keep in, and abstract sockets a private network's. Here
+    # both would also keep the sandbox's commands and its kernels apart, for each is a domain.
+    scoped = _SCOPE_ABSTRACT_UNIX_SOCKET if abi >= 6 and plan["network"] == "host" else 0
     read = _READ_FILE | _READ_DIR
     ruleset_fd = program.landlock_ruleset(rights, scoped, abi)
     program.landlock_allow(ruleset_fd, "/", read | _EXECUTE)
@@ -44,6 +45,6 @@ def restrict_writes(program: Program, writable: list[tuple[str, bool]], abi: int
     program.landlock_allow(
         ruleset_fd, "/dev", (read | _WRITE_FILE | _TRUNCATE | _IOCTL_DEV) & rights
     )
-    for path, is_file in writable:
+    for path, is_file in plan["landlock_writable"]:
         program.landlock_allow(ruleset_fd, path, rights & _FILE_RIGHTS if is_file else rights)
     program.landlock_restrict_self(ruleset_fd)

@@ -147,14 +147,18 @@ class Program:
         return fd
 
     def landlock_allow(self, ruleset_fd: int, path: str, rights: int) -> None:
+        """Leaves the path open; `landlock_restrict_self` closes all of them at once."""
         fd = self.open(path, os.O_PATH)
         rule = struct.pack("=Qi", rights, fd)
         self.call("landlock_add_rule", ruleset_fd, 1, rule, 0, told=path)
-        self.close(fd)
 
     def landlock_restrict_self(self, ruleset_fd: int) -> None:
         self.call("landlock_restrict_self", ruleset_fd, 0)
-        self.close(ruleset_fd)
+        self.close_from(ruleset_fd)
+
+    def close_from(self, first_fd: int) -> None:
+        self.call("close_range", first_fd, 0xFFFFFFFF, 0)
+        self._open_fds -= {fd for fd in self._open_fds if fd >= first_fd}
 
     def load_filter(self, program: bytes) -> None:
         """Load a seccomp filter: an array of struct sock_filter."""

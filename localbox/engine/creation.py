@@ -9,11 +9,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from localbox.engine.answers import read_answer
 from localbox.engine.plan import make_plan
 from localbox.engine.zygote_process import ZygoteProcess, get_zygote
 from localbox.errors import InvalidArgumentException, NotFoundException, ProtocolError
 from localbox.models import ApiParams, Isolation, Wall
 from localbox.policy import Policy, load_profile
+from localbox.protocol.frames import MESSAGE, Frame, Message
 
 DEFAULT_TIMEOUT_S = 300
 # Ten years: what is added to today's date must still be a date.
@@ -51,6 +53,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     Raises:
         TypeError: an unknown keyword, as in E2B.
     """
+    if not options:
+        return
     known = ApiParams.__annotations__
     for name in options:
         if name not in known:
@@ -158,8 +162,24 @@ def prepare(policy: Policy) -> tuple[ZygoteProcess, str, dict[str, Any]]:
     return get_zygote(policy.process.preload, host_network=host_network), digest, plan
 
 
-def read_isolation(ready: object) -> Isolation:
-    """The report of the child that built the walls; no guest code has run when it is sent."""
+def read_isolation(frame: Frame) -> Isolation:
+    """The report of the child that built the walls; no guest code has run when it is sent.
+
+    Raises:
+        Exception: what went wrong instead.
+    """
+    kind, payload = frame
+    return _isolation_of(payload) if kind == MESSAGE else _isolation_in(read_answer(frame))
+
+
+@functools.lru_cache(maxsize=64)
+def _isolation_of(payload: bytes) -> Isolation:
+    # All sandboxes of a plan report the same, but for their cgroup.
+    return _isolation_in(read_answer((MESSAGE, payload)))
+
+
+def _isolation_in(answer: Message) -> Isolation:
+    ready = answer.get("ready")
     walls = ready.get("walls") if isinstance(ready, dict) else None
     if not isinstance(walls, list):
         raise ProtocolError("the sandbox did not report its walls")

@@ -63,7 +63,7 @@ class Spare:
 
     def __init__(self, sandbox_id: str) -> None:
         self.sandbox_id = sandbox_id
-        self.ready: Message = {}
+        self.ready: Frame | None = None
         self.kernel: Kernel | None = None
         self.rendezvous, self._theirs = rendezvous_pair()
         self._due: dict[str, ExchangeState] = {}
@@ -150,7 +150,7 @@ class Spare:
         state = self._due.pop(what)
         answer = read_answer(frame)
         if what == "created":
-            self.ready = answer
+            self.ready = frame
         elif what == "kernel" and self.kernel is not None:
             self.kernel.pid = int(answer["pid"])
             self.kernel.pidfd = OwnedFd(state.take_fd())

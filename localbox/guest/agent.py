@@ -7,10 +7,10 @@ one end through the one descriptor the agent was born with. Guest code cannot re
 from __future__ import annotations
 
 import _signal
+import _socket
 import array
 import contextlib
 import os
-import socket
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -53,7 +53,7 @@ class RequestError(Exception):
 class Agent:
     def __init__(
         self,
-        rendezvous: socket.socket,
+        rendezvous: _socket.socket,
         settings: dict[str, Any],
         become_guest: Callable[[], None],
     ) -> None:
@@ -116,10 +116,10 @@ class Agent:
     # Exchanges
 
     def _accept(self) -> None:
-        ancillary_bytes = socket.CMSG_SPACE(4)
+        ancillary_bytes = _socket.CMSG_SPACE(4)
         try:
             data, ancillary, _flags, _address = self._rendezvous.recvmsg(
-                MAX_DATAGRAM_BYTES, ancillary_bytes, socket.MSG_CMSG_CLOEXEC
+                MAX_DATAGRAM_BYTES, ancillary_bytes, _socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             return
@@ -128,12 +128,12 @@ class Agent:
             os._exit(0)
         fds = array.array("i")
         for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
                 fds.frombytes(payload[: len(payload) // fds.itemsize * fds.itemsize])
         if len(fds) != 1:
             return
         connection = Connection(
-            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fds[0]), self._loop
+            _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fds[0]), self._loop
         )
         connection.on_frame = lambda frame: self._first_frame(connection, frame)
         connection.open()
@@ -182,11 +182,10 @@ class Agent:
         user = request.get("user") or self._settings["user"]
         if user != self._settings["user"]:
             raise RequestError("unauthenticated", f"there is no user {user!r} in this sandbox")
-        cwd = self._path(request.get("cwd") or self._home)
+        cwd = self._path(request["cwd"]) if request.get("cwd") else self._home
         if not os.path.isdir(cwd):
             raise RequestError("invalid_argument", f"cwd {cwd!r} does not exist")
         call_env = request.get("env", {})
-        env = {**self._env, **call_env}
         cpu_time_s = self._settings["cpu_time_s"]
         status_fd = -1
         try:
@@ -201,7 +200,7 @@ class Agent:
             else:
                 pid, *pipes = spawn(
                     request["argv"],
-                    env=env,
+                    env={**self._env, **call_env},
                     cwd=cwd,
                     with_stdin=request["stdin"],
                     cpu_time_s=cpu_time_s,
@@ -210,7 +209,7 @@ class Agent:
             raise RequestError(
                 "no_resources", "cannot start another process: the limit resources.pids is reached"
             ) from None
-        config = {"argv": request["argv"], "cwd": cwd, "env": env, "tag": request.get("tag")}
+        config = {"argv": request["argv"], "cwd": cwd, "env": call_env, "tag": request.get("tag")}
         process = Process(self._loop, pid, config)
         self._processes[pid] = process
         process.subscribe(connection, tell_pid_now=request["background"])
@@ -229,7 +228,11 @@ class Agent:
         self._process(request).subscribe(connection)
 
     def _do_list_processes(self, connection: Connection, request: Message) -> None:
-        listed = [{"pid": pid, **process.config} for pid, process in self._processes.items()]
+        # Only here with the sandbox's own: to look at each variable is to copy its page.
+        listed = [
+            {"pid": pid, **process.config, "env": {**self._env, **process.config["env"]}}
+            for pid, process in self._processes.items()
+        ]
         connection.finish({"processes": listed})
 
     def _do_kill(self, connection: Connection, request: Message) -> None:

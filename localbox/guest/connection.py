@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _socket
 import array
 import contextlib
-import socket
 from collections import deque
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ HIGH_WATER_BYTES = 1024 * 1024
 class Connection:
     """Frames over a non-blocking socket, with a bounded memory for a host that reads slowly."""
 
-    def __init__(self, sock: socket.socket, loop: Loop) -> None:
+    def __init__(self, sock: _socket.socket, loop: Loop) -> None:
         sock.setblocking(False)
         self._sock = sock
         self._loop = loop
@@ -43,7 +43,7 @@ class Connection:
     def open(self) -> None:
         self._watch()
 
-    def detach(self) -> socket.socket:
+    def detach(self) -> _socket.socket:
         """Give the socket away, blocking, to a worker that will answer on it."""
         self._loop.unwatch(self._sock.fileno())
         self.closed = True
@@ -152,7 +152,7 @@ class Connection:
         self._watch()
 
     def _send_with_fd(self, data: bytes, fd: int) -> None:
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+        ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [fd]))]
         with contextlib.suppress(OSError):
             self._sock.sendmsg([data], ancillary)
 

@@ -54,7 +54,7 @@ class PythonKernel:
         shell.kernel = self
 
     def rehearse(self) -> None:
-        """Run a cell of no meaning, so that the first one finds its pages its own, and forget it."""
+        """Run a cell of no meaning and forget it: the first one then finds its pages its own."""
         self.execute(_Nobody("1 + 1"))  # type: ignore[arg-type]
         self._shell.forget_everything()
         self._shell.become_main()

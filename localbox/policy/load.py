@@ -25,6 +25,8 @@ MountLike = PathLike | tuple[PathLike, str] | Mount
 # What was read, as (file, mtime, size): a policy is good as long as none of it has changed.
 _Stamp = tuple[str, int, int]
 _loaded: dict[str, tuple[tuple[_Stamp, ...], Policy]] = {}
+# Names of shipped profiles to the keys above.
+_keys: dict[str, str] = {}
 
 
 def load_profile(name_or_path: PathLike) -> Policy:
@@ -33,11 +35,16 @@ def load_profile(name_or_path: PathLike) -> Policy:
     Raises:
         PolicyError: no such profile, or something in it is wrong; says in which line.
     """
-    file = _find(os.fspath(name_or_path))
-    key = str(file)
+    name = os.fspath(name_or_path)
+    # A path may be relative to another directory the next time.
+    file = None if name in _keys else _find(name)
+    key = _keys[name] if file is None else str(file)
     known = _loaded.get(key)
-    if known is not None and all(_stamp(path) == (path, *rest) for path, *rest in known[0]):
+    if known is not None and all(_stamp(stamp[0]) == stamp for stamp in known[0]):
         return known[1]
+    file = file or _find(name)
+    if name in shipped_profiles():
+        _keys[name] = key
     # Taken before each file is read: of one that changes meanwhile, the stamp no longer fits.
     stamps: list[_Stamp | None] = []
     root = _read_with_bases(file, (), stamps)

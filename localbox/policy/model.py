@@ -65,6 +65,10 @@ class Policy:
         content = {k: v for k, v in self.to_dict().items() if k not in {"name", "source"}}
         object.__setattr__(self, "digest", hashlib.sha256(_canonical(content)).hexdigest())
 
+    def __hash__(self) -> int:
+        # Every create looks policies up; the sections' hashes would be computed each time.
+        return hash(self.digest)
+
     def to_dict(self) -> dict[str, Any]:
         """Every value as plain data."""
         values = dataclasses.asdict(self)

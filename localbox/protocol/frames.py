@@ -42,6 +42,11 @@ _LIMITS = {
 
 Frame = tuple[int, bytes]
 
+# json.dumps and json.loads make and ask a good deal each time, which in a process just forked are
+# so many pages to copy.
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # missing in typeshed
+
 
 class FrameError(ValueError):
     """The peer sent bytes that are not a frame of this protocol."""
@@ -55,14 +60,19 @@ def encode(kind: int, payload: bytes) -> bytes:
 
 def encode_message(message: Message) -> bytes:
     # surrogateescape'd names (files that are not UTF-8) survive as \udcXX escapes: ASCII JSON.
-    return encode(MESSAGE, json.dumps(message, separators=(",", ":")).encode("ascii"))
+    return encode(MESSAGE, _to_json(message).encode("ascii"))
 
 
 def decode_message(payload: bytes) -> Message:
     try:
-        message = json.loads(payload)
+        text = payload.decode("ascii")
+        message, end = _scan(text, 0)
+    except StopIteration:
+        raise FrameError("not a JSON message") from None
     except (ValueError, RecursionError) as error:
         raise FrameError(f"not a JSON message: {error}") from None
+    if end != len(text):
+        raise FrameError("not a JSON message: there is more behind it")
     if not isinstance(message, dict):
         raise FrameError("a message must be a JSON object")
     return message
@@ -106,4 +116,4 @@ class FrameDecoder:
 
 def encode_datagram(message: Message) -> bytes:
     """A message alone in a datagram, where the socket itself keeps the boundaries."""
-    return json.dumps(message, separators=(",", ":")).encode("ascii")
+    return _to_json(message).encode("ascii")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -94,10 +95,10 @@ class Exchange:
             frame = self._state.take_frame()
             if frame is not None:
                 return frame
-            try:
+            # An answer is hardly ever there already.
+            _wait((self._state.sock.fileno(),), select.POLLIN, deadline)
+            with contextlib.suppress(BlockingIOError):
                 self._state.receive_available()
-            except BlockingIOError:
-                _wait((self._state.sock.fileno(),), select.POLLIN, deadline)
 
     def receive_with(self, outputs: OutputSource, deadline: float | None) -> list[Frame]:
         """The next frames, and among them what came through `outputs`; see ExchangeState.

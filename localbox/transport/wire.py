@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import array
 import os
 import socket
@@ -20,7 +21,7 @@ from localbox.protocol.frames import (
 
 # Below malloc's threshold for a mapping of its own, which would be made and faulted in each time.
 RECEIVE_BYTES = 96 * 1024
-_FD_SPACE = socket.CMSG_SPACE(4)
+_FD_SPACE = _socket.CMSG_SPACE(4)
 
 
 class PeerGoneError(Exception):
@@ -38,10 +39,10 @@ class Rendezvous(socket.socket):
         self.close()
 
 
-def rendezvous_pair() -> tuple[Rendezvous, socket.socket]:
+def rendezvous_pair() -> tuple[Rendezvous, _socket.socket]:
     """Where exchanges with a peer are announced: our end, and the one to hand to it."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return Rendezvous(fileno=ours.detach()), theirs
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0)
+    return Rendezvous(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, ours.detach()), theirs
 
 
 class OwnedFd:
@@ -85,7 +86,7 @@ class ExchangeState:
     tasks and forked copies of this program can ask at once and answers never cross.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: _socket.socket) -> None:
         self.sock = sock
         self._decoder = FrameDecoder()
         self._frames: list[Frame] = []
@@ -132,7 +133,7 @@ class ExchangeState:
         """Take what the socket has; raises BlockingIOError if that is nothing."""
         try:
             data, ancillary, _flags, _address = self.sock.recvmsg(
-                RECEIVE_BYTES, _FD_SPACE, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+                RECEIVE_BYTES, _FD_SPACE, _socket.MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT
             )
         except ConnectionResetError:
             raise PeerGoneError from None
@@ -146,7 +147,7 @@ class ExchangeState:
 
     def _keep_descriptors(self, ancillary: list[tuple[int, int, bytes]]) -> None:
         for level, kind, payload in ancillary:
-            if level != socket.SOL_SOCKET or kind != socket.SCM_RIGHTS:
+            if level != _socket.SOL_SOCKET or kind != _socket.SCM_RIGHTS:
                 continue
             fds = array.array("i")
             fds.frombytes(payload[: len(payload) // fds.itemsize * fds.itemsize])
@@ -173,7 +174,8 @@ def prepare(
 
     The first of those descriptors is the peer's end of the exchange; close it once it is sent.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Not socket.socketpair, which makes each of the two a second time.
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM, 0)
     datagram, rest = encode_datagram(request), b""
     if len(datagram) > MAX_DATAGRAM_BYTES:
         try:
@@ -187,9 +189,9 @@ def prepare(
 
 def pass_descriptors(rendezvous: socket.socket, datagram: bytes, fds: list[int]) -> None:
     """One atomic send; raises BlockingIOError while the peer's queue is full."""
-    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+    ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", fds))]
     try:
-        rendezvous.sendmsg([datagram], ancillary, socket.MSG_DONTWAIT)
+        rendezvous.sendmsg([datagram], ancillary, _socket.MSG_DONTWAIT)
     except (BrokenPipeError, ConnectionResetError, ConnectionRefusedError):
         raise PeerGoneError from None
 

@@ -7,6 +7,7 @@ about the cells, variables or secrets of anybody: those come from the host itsel
 from __future__ import annotations
 
 import _signal
+import _socket
 import os
 import resource
 import signal
@@ -68,7 +69,7 @@ class KernelNursery:
             self._plans[digest] = plan
             self._programs[digest] = self._plan_entry(plan)
 
-    def clone(self, digest: str, reply: socket.socket, fds: list[int]) -> tuple[int, int]:
+    def clone(self, digest: str, reply: _socket.socket, fds: list[int]) -> tuple[int, int]:
         """Fork a kernel into a sandbox; it builds its walls by itself and answers on `reply`.
 
         Args:
@@ -142,7 +143,7 @@ class KernelNursery:
             capabilities.forbid_new_privileges(program)
         if plan["landlock"] != "off" and self._landlock_abi >= landlock.MINIMUM_ABI:
             with program.wall(walls.LANDLOCK):
-                landlock.restrict_writes(program, plan["landlock_writable"], self._landlock_abi)
+                landlock.restrict_writes(program, plan, self._landlock_abi)
         with program.wall(walls.SECCOMP):
             for text in plan["seccomp"]:
                 program.load_filter(bytes.fromhex(text))
@@ -194,7 +195,7 @@ def _is_missing(error: Exception) -> bool:
     return isinstance(error, FileNotFoundError | NotADirectoryError)
 
 
-def _answer(reply: socket.socket, message: Message) -> None:
+def _answer(reply: _socket.socket, message: Message) -> None:
     try:
         reply.sendall(encode_message(message))
     except OSError:

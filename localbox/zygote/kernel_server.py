@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import gc
 import os
@@ -31,7 +32,7 @@ class _Kernel:
         self.pid = pid
         self.pidfd = pidfd
         self.kill_at = float("inf")
-        self.waiting: list[socket.socket] = []
+        self.waiting: list[_socket.socket] = []
 
 
 class KernelZygote(Server):
@@ -64,7 +65,7 @@ class KernelZygote(Server):
         due = min((kernel.kill_at for kernel in self._kernels.values()), default=float("inf"))
         return -1 if due == float("inf") else max(0.0, due - time.monotonic())
 
-    def _handle(self, request: Message, reply: socket.socket, passed: list[int]) -> None:
+    def _handle(self, request: Message, reply: _socket.socket, passed: list[int]) -> None:
         operation = request["op"]
         if operation == "create":
             self._create(request, reply, passed)
@@ -81,7 +82,7 @@ class KernelZygote(Server):
         else:
             answer(reply, {"error": {"kind": "internal", "message": "unknown request"}})
 
-    def _create(self, request: Message, reply: socket.socket, fds: list[int]) -> None:
+    def _create(self, request: Message, reply: _socket.socket, fds: list[int]) -> None:
         pid, pidfd = self._nursery.clone(request["digest"], reply, fds)
         self._kernels[request["id"]] = _Kernel(pid, pidfd)
         self._by_pidfd[pidfd] = request["id"]
@@ -90,7 +91,7 @@ class KernelZygote(Server):
         # the zygote that minds the sandbox's memory, which can be told meanwhile.
         answer(reply, {"pid": pid}, pidfd)
 
-    def _end(self, context_id: str, patience_s: float, reply: socket.socket) -> None:
+    def _end(self, context_id: str, patience_s: float, reply: _socket.socket) -> None:
         """Answer how the kernel ended; end it if it has not by itself after `patience_s`."""
         kernel = self._kernels.get(context_id)
         if kernel is None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import signal
-import socket
 import time
 
 from localbox.confinement.cgroups import Cgroup
@@ -51,7 +51,7 @@ class LiveSandbox:
         self.started = time.monotonic()
         self.deadline = 0.0
         self.end_reason: str | None = None
-        self.waiting_for_end: list[socket.socket] = []
+        self.waiting_for_end: list[_socket.socket] = []
         self.kernels: dict[int, Kernel] = {}  # by pidfd
         self.killed_for_memory: set[int] = set()
 

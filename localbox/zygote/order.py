@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import array
 import contextlib
 import os
@@ -24,7 +25,7 @@ class Order:
             and what that is to get with the request that `request["kernel"]` holds.
     """
 
-    def __init__(self, request: Message, reply: socket.socket, fds: list[int]) -> None:
+    def __init__(self, request: Message, reply: _socket.socket, fds: list[int]) -> None:
         self.request = request
         self.fds = fds
         self.newborn: socket.socket | None = None

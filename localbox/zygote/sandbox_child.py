@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _socket
 import os
-import socket
 
 from localbox.confinement import syscalls
 from localbox.confinement.program import Program
@@ -43,16 +43,16 @@ def run_sandbox(birth: Birth) -> NoReturn:
         # Nothing of ours is at these numbers, so the order does not matter.
         for target, fd in enumerate(birth.fds, start=RENDEZVOUS_FD):
             os.dup2(fd, target, inheritable=False)
-        reply = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, REPLY_FD)
+        reply = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, REPLY_FD)
         try:
             birth.program.run()
         except WallFailure as failure:
             reply.sendall(encode_message({"error": failure.to_message()}))
             os._exit(1)
         agent = Agent(
-            socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, RENDEZVOUS_FD),
+            _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, RENDEZVOUS_FD),
             birth.settings,
-            _BECOME_GUEST,
+            _become_guest,
         )
         reply.sendall(birth.ready)
         reply.close()
@@ -61,15 +61,10 @@ def run_sandbox(birth: Birth) -> NoReturn:
         os._exit(1)
 
 
-def _write_guest_program() -> Program:
-    """What a process forked from the agent does before it is guest code's."""
-    program = Program({0, 1, 2, STATUS_FD})
-    # All of the agent's descriptors but the standard ones: its epoll, the host's sockets, other
-    # commands' pipes.
-    program.call("close_range", STATUS_FD + 1, 0xFFFFFFFF, 0)
-    # The agent is closed to readers of /proc/PID; programs do read their own /proc/self/fd.
-    program.prctl(syscalls.PR_SET_DUMPABLE, 1)
-    return program
+def _become_guest() -> None:
+    """What a process forked from the agent does before it is guest code's.
 
-
-_BECOME_GUEST = _write_guest_program().run
+    All of the agent's descriptors but the standard ones go: its epoll, the host's sockets, other
+    commands' pipes. And the agent is closed to readers of /proc/PID; programs read their own.
+    """
+    syscalls.become_guest(STATUS_FD + 1)

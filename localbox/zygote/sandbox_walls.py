@@ -99,7 +99,7 @@ def plan_walls(
     with_landlock = plan["landlock"] != "off" and landlock_abi >= landlock.MINIMUM_ABI
     if with_landlock:
         with program.wall(walls.LANDLOCK):
-            landlock.restrict_writes(program, plan["landlock_writable"], landlock_abi)
+            landlock.restrict_writes(program, plan, landlock_abi)
     with program.wall(walls.SECCOMP):
         # Last: the filter forbids most of the calls above.
         for instructions in plan["seccomp_programs"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import gc
 import os
@@ -89,7 +90,7 @@ class Zygote(Server):
 
     # Requests
 
-    def _handle(self, request: Message, reply: socket.socket, passed: list[int]) -> None:
+    def _handle(self, request: Message, reply: _socket.socket, passed: list[int]) -> None:
         operation = request["op"]
         if operation == "create":
             self._create(request, reply, passed[0])
@@ -119,7 +120,7 @@ class Zygote(Server):
         else:
             answer(reply, {"error": {"kind": "internal", "message": "unknown request"}})
 
-    def _create(self, request: Message, reply: socket.socket, rendezvous_fd: int) -> None:
+    def _create(self, request: Message, reply: _socket.socket, rendezvous_fd: int) -> None:
         sandbox = self._nursery.clone(
             request["digest"],
             sandbox_id=request["id"],
@@ -163,7 +164,7 @@ class Zygote(Server):
         sandbox.begin(request["timeout_s"])
         return self._adopt(request, passed[0]) if passed else {"running": True}
 
-    def _kill(self, sandbox_id: str, reply: socket.socket) -> None:
+    def _kill(self, sandbox_id: str, reply: _socket.socket) -> None:
         sandbox = self._live.get(sandbox_id)
         if sandbox is None:
             answer(reply, {"killed": False})
@@ -221,7 +222,7 @@ class Zygote(Server):
 
     # Kernels: processes of a kernel zygote that have entered a sandbox
 
-    def _lend(self, sandbox_id: str, reply: socket.socket) -> None:
+    def _lend(self, sandbox_id: str, reply: _socket.socket) -> None:
         """Hand out what a kernel zygote needs to find the sandbox's namespaces."""
         sandbox = self._live.get(sandbox_id)
         if sandbox is None or sandbox.end_reason is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import _socket
 import array
 import contextlib
 import os
 import select
-import socket
 
 from localbox.confinement.walls import WallFailure
 from localbox.protocol.frames import (
@@ -28,7 +28,7 @@ _MOST_FDS = 7
 class Server:
     """One socket that requests come from, and an owner whose end is ours."""
 
-    def __init__(self, control: socket.socket, owner_fd: int) -> None:
+    def __init__(self, control: _socket.socket, owner_fd: int) -> None:
         self._control = control
         self._control_fd = control.fileno()
         self._owner_fd = owner_fd
@@ -52,14 +52,14 @@ class Server:
         """A process whose pidfd we watch has ended."""
         raise NotImplementedError
 
-    def _handle(self, request: Message, reply: socket.socket, passed: list[int]) -> None:
+    def _handle(self, request: Message, reply: _socket.socket, passed: list[int]) -> None:
         """Do what is asked; the descriptors in `passed` are closed afterwards."""
         raise NotImplementedError
 
     def _accept(self) -> None:
         try:
             data, ancillary, _flags, _address = self._control.recvmsg(
-                MAX_DATAGRAM_BYTES, socket.CMSG_SPACE(_MOST_FDS * 4), socket.MSG_CMSG_CLOEXEC
+                MAX_DATAGRAM_BYTES, _socket.CMSG_SPACE(_MOST_FDS * 4), _socket.MSG_CMSG_CLOEXEC
             )
         except BlockingIOError:
             return
@@ -70,7 +70,7 @@ class Server:
             fds.frombytes(payload)
         if not fds:
             return
-        reply = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fds[0])
+        reply = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fds[0])
         passed = list(fds[1:])
         try:
             request = decode_message(data if len(data) > 1 else _receive_rest(reply))
@@ -85,7 +85,7 @@ class Server:
                 os.close(fd)
 
 
-def answer(reply: socket.socket, message: Message, fd: int = -1) -> None:
+def answer(reply: _socket.socket, message: Message, fd: int = -1) -> None:
     """Send the answer, with a descriptor if there is one, and close the exchange."""
     with contextlib.suppress(OSError):
         reply.setblocking(False)
@@ -93,12 +93,12 @@ def answer(reply: socket.socket, message: Message, fd: int = -1) -> None:
         if fd < 0:
             reply.send(data)
         else:
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+            rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [fd]))]
             reply.sendmsg([data], rights)
     reply.close()
 
 
-def _receive_rest(reply: socket.socket) -> bytes:
+def _receive_rest(reply: _socket.socket) -> bytes:
     """A request too long for one datagram, as a frame on the connection it will be answered on."""
     reply.settimeout(_REQUEST_TIMEOUT_S)
     header = _receive_exactly(reply, HEADER.size)
@@ -108,7 +108,7 @@ def _receive_rest(reply: socket.socket) -> bytes:
     return _receive_exactly(reply, length)
 
 
-def _receive_exactly(sock: socket.socket, count: int) -> bytes:
+def _receive_exactly(sock: _socket.socket, count: int) -> bytes:
     data = bytearray()
     while len(data) < count:
         chunk = sock.recv(count - len(data))

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from localbox import Sandbox, TimeoutException
+from localbox import CommandExitException, Sandbox, TimeoutException
 from localbox.engine import zygote_process
 from tests import leftovers
 from tests.confinement.attack import PRELUDE, ask, lacking, number_of, parse_status, policy
@@ -327,3 +327,22 @@ def _no_kernel_stays() -> Iterator[None]:
     for zygote in list(zygote_process._zygotes.values()):
         if zygote._kernels is not None and zygote._kernels.is_alive():
             assert leftovers.descendants(zygote._kernels.pid) == set()
+
+
+def test_commands_and_cells_may_signal_and_meet_each_other(sandbox: Sandbox) -> None:
+    """They belong to one user in one sandbox, whatever Landlock domain each is in."""
+    handle = sandbox.commands.run("exec sleep 1000", background=True, timeout=60)
+    signalled = f"answer = outcome(os.kill, {handle.pid}, 15)"
+    assert cell(sandbox, signalled) == "allowed"
+    with pytest.raises(CommandExitException) as ended:
+        handle.wait()
+    assert ended.value.error == "signal: terminated"
+    cell(
+        sandbox,
+        "server = socket.socket(socket.AF_UNIX)\n"
+        "server.bind('\\0here')\n"
+        "server.listen()\n"
+        "answer = True",
+    )
+    connect = "answer = outcome(socket.socket(socket.AF_UNIX).connect, '\\0here')"
+    assert ask(sandbox, connect) == "allowed"
