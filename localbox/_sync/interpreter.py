@@ -267,13 +267,18 @@ class Interpreter:
         kernel.unfinished = None
         builder = ExecutionBuilder(0)
         silent = Callbacks(None, None, None, None)
-        deadline = time.monotonic() + INTERRUPT_GRACE_S
         try:
-            self._ask(self._kernels(), {"op": "interrupt", "id": kernel.kernel_id})
-            self._follow(exchange, kernel, builder, deadline, silent)
-            if builder.restart is None:
-                return False
-        except (TimeoutError, PeerGoneError, ProtocolViolationError, ProtocolError):
+            # Twice: where Python cannot raise, such as in a weak reference's callback, it drops
+            # the exception, and the interrupt with it.
+            for _ in range(2):
+                self._ask(self._kernels(), {"op": "interrupt", "id": kernel.kernel_id})
+                deadline = time.monotonic() + INTERRUPT_GRACE_S / 2
+                with contextlib.suppress(TimeoutError):
+                    self._follow(exchange, kernel, builder, deadline, silent)
+                    if builder.restart is None:
+                        return False
+                    break
+        except (PeerGoneError, ProtocolViolationError, ProtocolError):
             pass
         finally:
             exchange.close()
