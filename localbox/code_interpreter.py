@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from localbox._sync.sandbox import Profile, Sandbox
+from localbox._sync.sandbox import Sandbox
+from localbox._sync.sandbox_birth import Profile
 from localbox.engine.creation import INTERPRETER_TEMPLATES
 from localbox.errors import NotFoundException
 from localbox.execution import Context, Execution, ExecutionError, OutputMessage, Result

@@ -63,9 +63,9 @@ async def test_a_timeout_of_0_is_none(
 ) -> None:
     # What is waited without a timeout is shown by how long it may take in this test's place.
     # unasync: async
-    monkeypatch.setattr("localbox._async.sandbox.DEFAULT_CELL_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("localbox._async.sandbox_cells.DEFAULT_CELL_TIMEOUT_S", 0.1)
     # unasync: sync
-    # monkeypatch.setattr("localbox._sync.sandbox.DEFAULT_CELL_TIMEOUT_S", 0.1)
+    # monkeypatch.setattr("localbox._sync.sandbox_cells.DEFAULT_CELL_TIMEOUT_S", 0.1)
     # unasync: end
     wait = "import time\nend = time.monotonic() + 0.3\nwhile time.monotonic() < end: pass"
     with pytest.raises(TimeoutException):

@@ -52,7 +52,7 @@ def test_a_timeout_interrupts_whatever_the_cell_waits_for(sandbox: Sandbox, code
 
 def test_a_timeout_of_0_is_none(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     # What is waited without a timeout is shown by how long it may take in this test's place.
-    monkeypatch.setattr("localbox._sync.sandbox.DEFAULT_CELL_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("localbox._sync.sandbox_cells.DEFAULT_CELL_TIMEOUT_S", 0.1)
     wait = "import time\nend = time.monotonic() + 0.3\nwhile time.monotonic() < end: pass"
     with pytest.raises(TimeoutException):
         sandbox.run_code(wait)

@@ -1,0 +1,149 @@
+# generated from localbox/_async/sandbox_birth.py by scripts/unasync.py; edit that, not this
+"""How a sandbox comes to be: from a spare if one is ready, or else made by the zygote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from localbox._sync.connection import REQUEST_TIMEOUT_S, Connection
+from localbox._sync.sandbox_base import SandboxBase
+from localbox.engine import creation, pool, registry
+from localbox.engine.answers import read_answer
+from localbox.errors import SandboxException, TimeoutException
+from localbox.models import Isolation
+from localbox.policy import Policy
+from localbox.protocol.frames import Frame, Message
+from localbox.transport import blocking as transport
+from localbox.transport.wire import PeerGoneError, rendezvous_pair
+
+Profile = str | os.PathLike[str] | Policy
+
+
+class BirthMethods(SandboxBase):
+    """The steps of `create`."""
+
+    @classmethod
+    def _launch(
+        cls,
+        template: str | None,
+        timeout: int | None,
+        metadata: Mapping[str, str] | None,
+        envs: Mapping[str, str] | None,
+        profile: Profile | None,
+        allow_internet_access: bool | None,
+        opts: Mapping[str, Any],
+    ) -> registry.SandboxRecord:
+        creation.check_options(opts)
+        template = creation.check_template(template)
+        timeout_s = creation.check_timeout(timeout, "timeout", zero_is_none=False)
+        timeout_s = timeout_s or creation.DEFAULT_TIMEOUT_S
+        environment = creation.check_strings(envs, "envs")
+        notes = creation.check_strings(metadata, "metadata")
+        policy = creation.resolve_policy(profile, template)
+        creation.check_network(policy, allow_internet_access)
+        # Quick but for the first time, when a zygote has to be started.
+        zygote, digest, plan = transport.run(creation.prepare, policy)
+        record = registry.SandboxRecord(
+            sandbox_id="",
+            zygote=zygote,
+            rendezvous=registry.NOBODY,
+            policy=policy,
+            isolation=Isolation(()),
+            template=template,
+            metadata=notes,
+            envs=environment,
+        )
+        connection = Connection(record, opts.get("request_timeout"))
+        deadline = connection.request_deadline(opts.get("request_timeout"))
+        pooled = pool.is_enabled()
+        try:
+            spare = zygote.pool.take(digest) if pooled else None
+            ready: Frame | None = None
+            if spare is not None:
+                ready = cls._take_over(record, spare, connection, timeout_s)
+            if ready is None:
+                if digest not in zygote.known_plans:
+                    plan_request = {"op": "plan", "digest": digest, "plan": plan}
+                    exchange = transport.open_exchange(
+                        zygote.rendezvous, plan_request, (), deadline
+                    )
+                    with exchange:
+                        read_answer(exchange.receive(deadline))
+                    zygote.known_plans.add(digest)
+                ready = cls._make(record, digest, timeout_s, deadline)
+            isolation = creation.read_isolation(ready)
+            if environment:
+                # Not with the request: what the zygote has once read, every later sandbox holds.
+                connection.ask({"op": "set_env", "env": environment})
+            record.isolation = isolation
+        except PeerGoneError:
+            raise SandboxException(
+                "the zygote ended while it made the sandbox; try again, and see "
+                '"localbox doctor" if it happens again'
+            ) from None
+        except TimeoutError:
+            raise TimeoutException(
+                f"the sandbox was not ready within {REQUEST_TIMEOUT_S:.0f} s"
+            ) from None
+        finally:
+            if not record.isolation.walls:
+                # The agent ends when nobody can ask it any more.
+                record.rendezvous = registry.NOBODY
+        registry.add(record)
+        if pooled:
+            zygote.pool.refill(zygote, digest)
+        return record
+
+    @classmethod
+    def _make(
+        cls,
+        record: registry.SandboxRecord,
+        digest: str,
+        timeout_s: float,
+        deadline: float | None,
+    ) -> Frame:
+        """Have the zygote make a sandbox; returns what that says of its walls."""
+        record.sandbox_id = registry.new_sandbox_id()
+        record.rendezvous, theirs = rendezvous_pair()
+        request = {
+            "op": "create",
+            "id": record.sandbox_id,
+            "digest": digest,
+            "timeout_s": timeout_s,
+        }
+        try:
+            exchange = transport.open_exchange(
+                record.zygote.rendezvous, request, (theirs.fileno(),), deadline
+            )
+        finally:
+            theirs.close()
+        with exchange:
+            return exchange.receive(deadline)
+
+    @classmethod
+    def _take_over(
+        cls,
+        record: registry.SandboxRecord,
+        spare: pool.Spare,
+        connection: Connection,
+        timeout_s: float,
+    ) -> Frame | None:
+        """Make a spare the caller's; returns what it said of its walls, None if it has ended."""
+        record.sandbox_id, record.rendezvous = spare.sandbox_id, spare.rendezvous
+        request: Message = {"op": "hand_out", "timeout_s": timeout_s}
+        fds: tuple[int, ...] = ()
+        if spare.kernel is not None and spare.kernel.pidfd is not None:
+            request["pid"] = spare.kernel.pid
+            fds = (spare.kernel.pidfd.fileno(),)
+        answer = connection.ask_zygote(request, fds=fds)
+        if not answer["running"]:
+            return None
+        if spare.kernel is not None:
+            if record.envs:
+                variables = {"set_env": dict(record.envs)}
+                # Read before any cell; there is no answer.
+                transport.open_exchange(spare.kernel.rendezvous, variables).close()
+            registry.contexts_of(record).default("python").kernel = spare.kernel
+        return spare.ready
