@@ -35,27 +35,30 @@ def sections(context: Context, python: str, why_none: str, home: str) -> Iterato
         home: for its kernels.
     """
     title = "Idle, with numpy, pandas and pyplot (PSS)"
+    count = context.size(20, 2)
     try:
-        ours = _Sandboxes(context.size(20, 2))
+        ours = {name: _Sandboxes(count, prepare) for name, prepare in _STATES.items()}
     except PermissionError:
         why = "kernels are closed to /proc, and only root may look all the same"
         yield Section(title, "MiB", [Row("a sandbox", missing=why)])
         return
     theirs = _totals(context.size(5, 2), lambda: _notebook(python, home)) if python else []
 
+    for state, sandboxes in ours.items():
+        yield _against(
+            f"{title}: one more, {state}",
+            Row("each further sandbox", _steps(sandboxes.totals)),
+            {
+                "ipykernel, alone": (theirs[:1], "0.05x (1/20)"),
+                "each further ipykernel": (_steps(theirs), ""),
+            },
+            why_none,
+            f"the growth of all processes together, zygotes included, from 1 to {count} sandboxes",
+        )
+    used = ours[_USED]
     yield _against(
-        f"{title}: one more",
-        Row("each further sandbox", _steps(ours.totals)),
-        {
-            "ipykernel, alone": (theirs[:1], "0.05x (1/20)"),
-            "each further ipykernel": (_steps(theirs), ""),
-        },
-        why_none,
-        f"the growth of all processes together, zygotes included, from 1 to {ours.count} sandboxes",
-    )
-    yield _against(
-        f"{title}: zygotes included",
-        Row(f"one of {ours.count} sandboxes, its share", [ours.totals[-1] / ours.count]),
+        f"{title}: zygotes included, {_USED}",
+        Row(f"one of {count} sandboxes, its share", [used.totals[-1] / count]),
         {
             "ipykernel, alone": (theirs[:1], ""),
             f"one of {len(theirs)} ipykernels, its share": (
@@ -69,37 +72,55 @@ def sections(context: Context, python: str, why_none: str, home: str) -> Iterato
     yield Section(
         f"{title}: what it consists of",
         "MiB",
-        [Row(name, values) for name, values in ours.parts.items()],
+        [Row(name, values) for name, values in used.parts.items()],
         "with 1 and with more; page tables are the kernel's and in none of the figures above",
     )
 
 
+def _run_a_cell(sandbox: Sandbox) -> None:
+    assert sandbox.run_code(_CELL).text == "2"
+
+
+def _make_context(sandbox: Sandbox) -> None:
+    sandbox.create_code_context()
+
+
+_USED = "after a cell"
+# How far a sandbox has come before it is idle. What it is to have of numpy and the others is there
+# from the start; ipykernel has to run a cell for that.
+_STATES: dict[str, Callable[[Sandbox], None]] = {
+    "just created": lambda _sandbox: None,
+    "with a context": _make_context,
+    _USED: _run_a_cell,
+}
+
+
 class _Sandboxes:
-    """Memory of sandboxes as more of them are created, each of which runs one cell.
+    """Memory of sandboxes as more of them are created.
 
     Args:
         count: of sandboxes.
+        prepare: what is done with each before it is idle.
 
     Attributes:
         totals: of all processes, with 1, 2, ... sandboxes.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, count: int, prepare: Callable[[Sandbox], None]) -> None:
         self.totals: list[float] = []
         self.parts: dict[str, list[float]] = {}
         with ExitStack() as stack:
             sandboxes: list[Sandbox] = []
             for number in range(1, count + 1):
                 sandboxes.append(stack.enter_context(Sandbox.create(profile=_PROFILE)))
-                assert sandboxes[-1].run_code(_CELL).text == "2"
+                prepare(sandboxes[-1])
                 self._measure(sandboxes, in_parts=number in (1, count))
 
     def _measure(self, sandboxes: list[Sandbox], *, in_parts: bool) -> None:
         zygote = sandboxes[0]._record.zygote
         zygotes = [zygote.pid, zygote.kernels().pid]
         agents = [_agent(sandbox) for sandbox in sandboxes]
-        kernels = [_kernel(sandbox) for sandbox in sandboxes]
+        kernels = [pid for sandbox in sandboxes for pid in _kernels(sandbox)]
         known = {*zygotes, *agents, *kernels}
         everybody = {pid: float(pss(pid)) for pid in _once_alone(known, zygotes)}
         self.totals.append(sum(everybody.values()))
@@ -114,7 +135,7 @@ class _Sandboxes:
             "other processes": [sum(everybody[pid] for pid in rest)] if rest else [],
             "page tables of agent and kernel": [
                 float(_page_tables(a) + _page_tables(k))
-                for a, k in zip(agents, kernels, strict=True)
+                for a, k in zip(agents, kernels, strict=False)
             ],
         }
         count = len(sandboxes)
@@ -162,10 +183,9 @@ def _agent(sandbox: Sandbox) -> int:
     return int(sandbox._connection.ask_zygote({"op": "info"})["pid"])
 
 
-def _kernel(sandbox: Sandbox) -> int:
-    kernel = registry.contexts_of(sandbox._record).default("python").kernel
-    assert kernel is not None
-    return kernel.pid
+def _kernels(sandbox: Sandbox) -> list[int]:
+    kernels = [record.kernel for record in registry.contexts_of(sandbox._record).all()]
+    return [kernel.pid for kernel in kernels if kernel is not None]
 
 
 def _once_alone(known: set[int], zygotes: list[int]) -> set[int]:
