@@ -94,7 +94,7 @@ def sections(context: Context) -> Iterator[Section]:
         yield Section("Cells", "ms", [Row("run_code", missing=str(error))])
         return
     try:
-        python, why = notebook_python(), ""
+        python, why = notebook_python(quick=context.quick), ""
     except NoPeerError as error:
         python, why = "", str(error)
     with notebook_home() as home:

@@ -29,8 +29,11 @@ class NoPeerError(Exception):
     """Why there is nothing to compare with."""
 
 
-def notebook_python() -> str:
+def notebook_python(*, quick: bool) -> str:
     """The interpreter of a clean environment with ipykernel and the data stack.
+
+    Args:
+        quick: take the one that runs this, if ipykernel is there: installing takes long.
 
     The versions are those installed here, so that both sides run the same code; the files are
     not, so that the peer shares no memory with a zygote.
@@ -45,6 +48,8 @@ def notebook_python() -> str:
         raise NoPeerError(
             f"{error.name} is not installed: localbox[data,interpreter,test]"
         ) from None
+    if quick:
+        return sys.executable
     venv = _HOME / f"{sys.implementation.cache_tag}"
     stamp, contents = venv / "installed", "\n".join([sys.base_prefix, *wanted])
     try:
