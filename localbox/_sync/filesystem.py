@@ -24,6 +24,7 @@ from localbox.engine.copying import (
 from localbox.engine.entries import (
     check_metadata,
     check_path,
+    check_upload,
     check_user,
     to_entry,
     to_write_info,
@@ -140,7 +141,8 @@ class Filesystem:
         Args:
             format: "text" gives a str (UTF-8; what is not becomes U+FFFD), "bytes" a bytearray,
                 "stream" an iterator over bytes.
-            gzip, stream_idle_timeout: accepted as E2B does; nothing travels over a network here.
+            gzip, stream_idle_timeout: accepted as E2B does; nothing travels over a network here,
+                and a file that is there does not stall.
 
         Raises:
             FileNotFoundException: no such file.
@@ -177,6 +179,8 @@ class Filesystem:
         Args:
             data: str (as UTF-8), bytes, a file object, or an iterable of bytes.
             gzip, use_octet_stream: accepted as E2B does; nothing travels over a network here.
+            metadata: your own notes on the file, kept as extended attributes `user.e2b.*`; they
+                replace those it had. Keys lose their case.
 
         Raises:
             NotEnoughSpaceException: it does not fit on the sandbox's disk.
@@ -184,8 +188,10 @@ class Filesystem:
                 none of these.
         """
         check_user(user)
-        check_metadata(metadata)
-        request = {"op": "open_write", "path": check_path(path)}
+        check_upload(data, gzip, use_octet_stream)
+        request: Message = {"op": "open_write", "path": check_path(path)}
+        if kept_metadata := check_metadata(metadata):
+            request["metadata"] = kept_metadata
         whole = as_bytes(data, "data") if isinstance(data, str | bytes | bytearray) else None
         if whole is None:
             check_source(data)
@@ -208,7 +214,7 @@ class Filesystem:
             raise
         finally:
             close_quietly(fd)
-        return to_write_info(written_path)
+        return to_write_info(written_path, kept_metadata)
 
     def write_files(
         self,
@@ -228,8 +234,17 @@ class Filesystem:
             if not isinstance(entry, dict) or "path" not in entry or "data" not in entry:
                 raise InvalidArgumentException(f'files[{number}] needs "path" and "data"')
             check_path(entry["path"])
+            check_upload(entry["data"], gzip, use_octet_stream)
         return [
-            self.write(entry["path"], entry["data"], user, request_timeout, metadata=metadata)
+            self.write(
+                entry["path"],
+                entry["data"],
+                user,
+                request_timeout,
+                gzip,
+                use_octet_stream,
+                metadata,
+            )
             for entry in files
         ]
 

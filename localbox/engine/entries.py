@@ -9,6 +9,15 @@ from typing import Any
 from localbox.errors import AuthenticationException, InvalidArgumentException, ProtocolError
 from localbox.models import EntryInfo, FileType, WriteInfo
 
+# The token of HTTP, for E2B sends keys as names of headers. 255 bytes is the kernel's limit for
+# the name of an attribute, which begins with "user.e2b.".
+_METADATA_KEY_BYTES = 255 - len("user.e2b.")
+_METADATA_KEY = frozenset(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~"
+)
+# What one attribute may hold; a request with more would also not fit in the agent's reading.
+_METADATA_BYTES = 64 * 1024
+
 
 def to_entry(entry: Any) -> EntryInfo:
     """
@@ -28,13 +37,20 @@ def to_entry(entry: Any) -> EntryInfo:
             group=str(entry["group"]),
             modified_time=datetime.fromtimestamp(int(entry["modified_ns"]) / 1e9, UTC),
             symlink_target=None if target is None else str(target),
+            metadata=_to_metadata(entry.get("metadata")),
         )
-    except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise ProtocolError(f"the agent described a file as {entry!r:.200}") from error
 
 
-def to_write_info(path: str) -> WriteInfo:
-    return WriteInfo(name=os.path.basename(path), type=FileType.FILE, path=path)
+def _to_metadata(notes: Any) -> dict[str, str] | None:
+    return {str(key): str(value) for key, value in notes.items()} if notes else None
+
+
+def to_write_info(path: str, metadata: dict[str, str] | None = None) -> WriteInfo:
+    return WriteInfo(
+        name=os.path.basename(path), type=FileType.FILE, path=path, metadata=metadata or None
+    )
 
 
 def check_path(path: object) -> str:
@@ -58,8 +74,56 @@ def check_user(user: str | None) -> None:
         raise AuthenticationException(f"there is no user {user!r} in this sandbox")
 
 
-def check_metadata(metadata: dict[str, str] | None) -> None:
-    if metadata:
+def check_metadata(metadata: dict[str, str] | None) -> dict[str, str]:
+    """
+    Returns:
+        The metadata as it will be kept: keys in lower case, as E2B's sandboxes keep them.
+
+    Raises:
+        InvalidArgumentException: a key or value E2B would not take, or more of it than fits.
+    """
+    kept: dict[str, str] = {}
+    for key, value in (metadata or {}).items():
+        if not isinstance(key, str) or not _is_metadata_key(key):
+            raise InvalidArgumentException(
+                f"metadata key {key!r}: a key is 1 to {_METADATA_KEY_BYTES} letters, digits and "
+                "!#$%&'*+-.^_`|~"
+            )
+        if not isinstance(value, str) or not (value.isascii() and value.isprintable()):
+            raise InvalidArgumentException(
+                f"metadata value of {key!r}: a value is a str of printable ASCII characters"
+            )
+        if key.lower() in kept:
+            raise InvalidArgumentException(
+                f"metadata key {key!r} is there twice: case is not kept, rename one"
+            )
+        kept[key.lower()] = value
+    size = sum(len(key) + len(value) for key, value in kept.items())
+    if size > _METADATA_BYTES:
         raise InvalidArgumentException(
-            "metadata= of files is not available yet; write a file beside it instead"
+            f"metadata of {size} bytes is too long: {_METADATA_BYTES} is the most; "
+            "write a file beside it instead"
+        )
+    return kept
+
+
+def _is_metadata_key(key: str) -> bool:
+    return 0 < len(key) <= _METADATA_KEY_BYTES and _METADATA_KEY.issuperset(key)
+
+
+def check_upload(data: object, gzip: bool, use_octet_stream: bool | None) -> None:
+    """Refuse what E2B would, though nothing is encoded on the way here.
+
+    Raises:
+        InvalidArgumentException: the options and the data do not go together.
+    """
+    if use_octet_stream is not False:
+        return
+    if gzip:
+        raise InvalidArgumentException(
+            "gzip=True needs the octet-stream upload; leave out use_octet_stream=False"
+        )
+    if not isinstance(data, str | bytes | bytearray) and not hasattr(data, "read"):
+        raise InvalidArgumentException(
+            "an iterable is uploaded as an octet stream; leave out use_octet_stream=False"
         )

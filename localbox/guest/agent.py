@@ -20,6 +20,7 @@ from localbox.guest.loop import READ, Loop
 from localbox.guest.paths import resolve_path
 from localbox.guest.processes import Process, spawn
 from localbox.guest.python import spawn_python
+from localbox.guest.terminals import Terminal, spawn_terminal
 from localbox.protocol.frames import (
     DATA,
     END_OF_DATA,
@@ -35,6 +36,8 @@ from localbox.protocol.frames import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
+
+    from localbox.guest.terminals import SetWindowSize
 
 _ENTRIES_PER_MESSAGE = 1000
 # Files without a size of their own (/proc) are read by the agent, up to this much.
@@ -56,6 +59,7 @@ class Agent:
         rendezvous: _socket.socket,
         settings: dict[str, Any],
         become_guest: Callable[[], None],
+        set_window_size: SetWindowSize,
     ) -> None:
         """
         Args:
@@ -65,10 +69,12 @@ class Agent:
             become_guest: makes a forked process the guest's: closes all descriptors above the
                 standard ones and the status pipe, and lets /proc show it. Its system calls are
                 not ours to import.
+            set_window_size: of a terminal; likewise.
         """
         self._rendezvous = rendezvous
         self._settings = settings
         self._become_guest = become_guest
+        self._set_window_size = set_window_size
         self._home: str = settings["home"]
         self._env: dict[str, str] = settings["env"]
         self._loop = Loop()
@@ -197,6 +203,16 @@ class Agent:
                     cpu_time_s=cpu_time_s,
                     become_guest=self._become_guest,
                 )
+            elif "pty" in request:
+                pid, master_fd = spawn_terminal(
+                    request["argv"],
+                    env={**self._env, **call_env},
+                    cwd=cwd,
+                    rows=request["pty"]["rows"],
+                    cols=request["pty"]["cols"],
+                    set_window_size=self._set_window_size,
+                    cpu_time_s=cpu_time_s,
+                )
             else:
                 pid, *pipes = spawn(
                     request["argv"],
@@ -210,10 +226,13 @@ class Agent:
                 "no_resources", "cannot start another process: the limit resources.pids is reached"
             ) from None
         config = {"argv": request["argv"], "cwd": cwd, "env": call_env, "tag": request.get("tag")}
-        process = Process(self._loop, pid, config)
+        if "pty" in request:
+            process: Process = Terminal(self._loop, pid, config, master_fd)
+        else:
+            process = Process(self._loop, pid, config)
         self._processes[pid] = process
         process.subscribe(connection, tell_pid_now=request["background"])
-        process.attach_pipes(*pipes)
+        process.attach(*pipes)
         process.set_deadline(request.get("timeout_s"))
         if status_fd >= 0:
             process.watch_status(status_fd, lambda: self._processes.pop(pid, None))
@@ -240,7 +259,7 @@ class Agent:
         connection.finish({"ok": True})
 
     def _do_write_stdin(self, connection: Connection, request: Message) -> None:
-        process = self._process(request)
+        process = self._process_with(request, terminal=request.get("pty", False))
         if not process.stdin_open:
             raise RequestError(
                 "stdin_closed", "the process has no open standard input; start it with stdin=True"
@@ -269,10 +288,30 @@ class Agent:
                     process.when_stdin_written(resume)
 
         connection.on_frame = on_frame
+        if process.stdin_congested:
+            # Many short exchanges with a process that does not read must not fill our memory.
+            connection.pause_reading()
+            process.when_stdin_written(resume)
 
     def _do_close_stdin(self, connection: Connection, request: Message) -> None:
-        self._process(request).close_stdin()
+        self._process_with(request, terminal=False).close_stdin()
         connection.finish({"ok": True})
+
+    def _do_resize(self, connection: Connection, request: Message) -> None:
+        terminal = self._process_with(request, terminal=True)
+        assert isinstance(terminal, Terminal)
+        terminal.resize(request["rows"], request["cols"], self._set_window_size)
+        connection.finish({"ok": True})
+
+    def _process_with(self, request: Message, *, terminal: bool) -> Process:
+        """The process, which has a terminal, or standard streams, as the caller takes it to."""
+        process = self._process(request)
+        if process.is_terminal != terminal:
+            is_on, use = ("a terminal", "pty") if process.is_terminal else ("pipes", "commands")
+            raise RequestError(
+                "wrong_streams", f"process {process.pid} is on {is_on}: use sandbox.{use}"
+            )
+        return process
 
     # Files
 
@@ -310,7 +349,7 @@ class Agent:
 
     def _do_open_write(self, connection: Connection, request: Message) -> None:
         path = self._path(request["path"])
-        fd = files.open_to_write(path)
+        fd = files.open_to_write(path, request.get("metadata"))
         try:
             connection.finish({"path": path, "name": os.path.basename(path)}, fd)
         finally:
@@ -322,7 +361,11 @@ class Agent:
         def listing() -> Iterator[Message]:
             entries = files.walk(path, depth)
             while batch := list(islice(entries, _ENTRIES_PER_MESSAGE)):
-                yield {"entries": batch}
+                # With metadata a thousand may be too long for a message, and few files have any.
+                if any(entry["metadata"] for entry in batch):
+                    yield from ({"entries": [entry]} for entry in batch)
+                else:
+                    yield {"entries": batch}
             yield {"ok": True}
 
         _in_worker(connection, listing)

@@ -10,6 +10,8 @@ import os
 import stat
 from collections.abc import Iterator
 
+from localbox.guest import metadata
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -52,6 +54,7 @@ def describe(path: str) -> dict[str, Any]:
         "group": _NAMES.get(info.st_gid, str(info.st_gid)),
         "modified_ns": info.st_mtime_ns,
         "symlink_target": None,
+        "metadata": metadata.read(path, info),
     }
     if stat.S_ISLNK(info.st_mode):
         entry["symlink_target"] = os.path.realpath(path)
@@ -143,14 +146,24 @@ def open_to_read(path: str) -> int:
     return _regular(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), path)
 
 
-def open_to_write(path: str) -> int:
+def open_to_write(path: str, notes: dict[str, str] | None = None) -> int:
     """A descriptor of a regular file; it and its parents are made as needed.
 
     Not emptied: the host does that once it knows that the new content fits.
+
+    Args:
+        notes: the metadata it shall have from now on; None leaves it as it is.
     """
     make_directory(os.path.dirname(path))
     flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    return _regular(os.open(path, flags, 0o644), path)
+    fd = _regular(os.open(path, flags, 0o644), path)
+    if notes is not None:
+        try:
+            metadata.write(fd, notes)
+        except BaseException:
+            os.close(fd)
+            raise
+    return fd
 
 
 def _regular(fd: int, path: str) -> int:
