@@ -34,8 +34,11 @@ _NR_BY_MACHINE = {
         "read": 0,
         "write": 1,
         "close": 3,
+        "ioctl": 16,
         "chdir": 80,
         "umask": 95,
+        "setuid": 105,
+        "setreuid": 113,
         "unshare": 272,
         "setns": 308,
         "setresuid": 117,
@@ -54,6 +57,7 @@ _NR_BY_MACHINE = {
     },
     "aarch64": {
         "dup3": 24,
+        "ioctl": 29,
         "mkdirat": 34,
         "umount2": 39,
         "mount": 40,
@@ -67,6 +71,8 @@ _NR_BY_MACHINE = {
         "capset": 91,
         "unshare": 97,
         "setns": 268,
+        "setreuid": 145,
+        "setuid": 146,
         "setresuid": 147,
         "setresgid": 149,
         "umask": 166,
@@ -117,6 +123,7 @@ PR_SET_SECUREBITS = 28
 PR_SET_NO_NEW_PRIVS = 38
 PR_GET_TID_ADDRESS = 40
 PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 
@@ -337,6 +344,16 @@ def become_guest(first_fd: int) -> None:
     """
     _step(_close_range_nr, first_fd, 0xFFFFFFFF, 0, 0, 0, 0)
     _step(_prctl_nr, PR_SET_DUMPABLE, 1, 0, 0, 0, 0)
+
+
+_TIOCSWINSZ = 0x5414
+
+
+def set_window_size(fd: int, rows: int, cols: int) -> None:
+    """Set a terminal's size, by either of its ends. ioctl_tty(2)."""
+    size = ctypes.create_string_buffer(struct.pack("HHHH", rows, cols, 0, 0), 8)
+    if _step(number_of("ioctl"), fd, _TIOCSWINSZ, ctypes.addressof(size), 0, 0, 0) < 0:
+        raise _fail("ioctl", f"{fd}, TIOCSWINSZ")
 
 
 STEP_LENGTH = 8

@@ -196,7 +196,7 @@ class Agent:
         status_fd = -1
         try:
             if "code" in request:
-                pid, *pipes, status_fd = spawn_python(
+                pid, *fds, status_fd = spawn_python(
                     request,
                     extra_env={**self._settings["extra_env"], **call_env},
                     cwd=cwd,
@@ -204,7 +204,7 @@ class Agent:
                     become_guest=self._become_guest,
                 )
             elif "pty" in request:
-                pid, master_fd = spawn_terminal(
+                pid, *fds = spawn_terminal(
                     request["argv"],
                     env={**self._env, **call_env},
                     cwd=cwd,
@@ -214,7 +214,7 @@ class Agent:
                     cpu_time_s=cpu_time_s,
                 )
             else:
-                pid, *pipes = spawn(
+                pid, *fds = spawn(
                     request["argv"],
                     env={**self._env, **call_env},
                     cwd=cwd,
@@ -226,13 +226,10 @@ class Agent:
                 "no_resources", "cannot start another process: the limit resources.pids is reached"
             ) from None
         config = {"argv": request["argv"], "cwd": cwd, "env": call_env, "tag": request.get("tag")}
-        if "pty" in request:
-            process: Process = Terminal(self._loop, pid, config, master_fd)
-        else:
-            process = Process(self._loop, pid, config)
+        process = (Terminal if "pty" in request else Process)(self._loop, pid, config)
         self._processes[pid] = process
         process.subscribe(connection, tell_pid_now=request["background"])
-        process.attach(*pipes)
+        process.attach(fds)
         process.set_deadline(request.get("timeout_s"))
         if status_fd >= 0:
             process.watch_status(status_fd, lambda: self._processes.pop(pid, None))

@@ -26,11 +26,13 @@ _STDIN_HIGH_WATER_BYTES = 256 * 1024
 class Process:
     """One started command. Output goes to every subscriber; with none it is read and dropped."""
 
+    is_terminal = False
+
     def __init__(self, loop: Loop, pid: int, config: dict[str, Any]) -> None:
         self.pid = pid
         self.config = config
         self._loop = loop
-        self._outputs: dict[int, int] = {}  # descriptor -> STDOUT or STDERR
+        self._outputs: dict[int, int] = {}  # descriptor -> STDOUT, STDERR or PTY
         self._paused = False
         self._subscribers: list[Connection] = []
         self._stdin_fd = -1
@@ -41,14 +43,12 @@ class Process:
         self._timed_out = False
         self.ended = False
 
-    def attach_pipes(self, stdin_fd: int, stdout_fd: int, stderr_fd: int) -> None:
-        self._stdin_fd = stdin_fd
-        if stdin_fd >= 0:
-            os.set_blocking(stdin_fd, False)
+    def attach(self, fds: list[int]) -> None:
+        """Take the descriptors that the program was started with the other ends of."""
+        stdin_fd, stdout_fd, stderr_fd = fds
+        self._attach_stdin(stdin_fd)
         for fd, kind in ((stdout_fd, STDOUT), (stderr_fd, STDERR)):
-            os.set_blocking(fd, False)
-            self._outputs[fd] = kind
-            self._watch_output(fd)
+            self._attach_output(fd, kind)
 
     def watch_status(self, fd: int, ended: Callable[[], object]) -> None:
         """Take the exit code that a program of ours writes to `fd` as its end.
@@ -144,6 +144,16 @@ class Process:
             self._subscribers.remove(connection)
         self._resume()
 
+    def _attach_stdin(self, fd: int) -> None:
+        self._stdin_fd = fd
+        if fd >= 0:
+            os.set_blocking(fd, False)
+
+    def _attach_output(self, fd: int, kind: int) -> None:
+        os.set_blocking(fd, False)
+        self._outputs[fd] = kind
+        self._watch_output(fd)
+
     def _watch_output(self, fd: int) -> None:
         self._loop.watch(fd, READ, lambda _events: self._forward_output(fd))
 
@@ -153,15 +163,13 @@ class Process:
     def _read_output(self, fd: int) -> int:
         """Forward one chunk; how many bytes it had, 0 when there is nothing now or ever."""
         try:
-            chunk = os.read(fd, _CHUNK_BYTES)
+            chunk = self._read_chunk(fd)
         except BlockingIOError:
             return 0
         except OSError:
             chunk = b""
         if not chunk:
-            self._loop.unwatch(fd)
-            del self._outputs[fd]
-            os.close(fd)
+            self._drop_output(fd)
             return 0
         kind = self._outputs[fd]
         for connection in list(self._subscribers):
@@ -169,6 +177,14 @@ class Process:
         if not self._paused and any(c.congested for c in self._subscribers):
             self._pause()
         return len(chunk)
+
+    def _read_chunk(self, fd: int) -> bytes:
+        return os.read(fd, _CHUNK_BYTES)
+
+    def _drop_output(self, fd: int) -> None:
+        self._loop.unwatch(fd)
+        del self._outputs[fd]
+        os.close(fd)
 
     def _last_look(self, fd: int) -> None:
         budget = _LAST_LOOK_BYTES

@@ -53,6 +53,7 @@ def run_sandbox(birth: Birth) -> NoReturn:
             _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, RENDEZVOUS_FD),
             birth.settings,
             _become_guest,
+            syscalls.set_window_size,
         )
         reply.sendall(birth.ready)
         reply.close()
