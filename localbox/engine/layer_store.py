@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import stat
 import threading
@@ -72,9 +73,8 @@ class Draft:
 
     def commit(self, description: Mapping[str, Any]) -> Use:
         """Finish it; from here on it is a layer, and the caller's to use."""
-        os.close(self.fd)
+        content = json.dumps(dict(description)).encode("utf-8")
         with _lock, _all_layers():
-            content = layers.json.dumps(dict(description)).encode("utf-8")
             write_atomically(self.host_path / DESCRIPTION, content)
             fcntl.flock(self._lock_fd, fcntl.LOCK_SH)
             _held[self.layer_id] = (self._lock_fd, 1)
@@ -82,6 +82,7 @@ class Draft:
             assert stack is not None
             for layer in stack.layers[:-1]:
                 _hold(layer.layer_id)
+        os.close(self.fd)
         return Use(stack)
 
     def abandon(self) -> None:
@@ -165,11 +166,10 @@ def _unneeded(directory: Path) -> list[str]:
         except SandboxException:
             # Of another version; what stands on what, only that version knows.
             return []
-        if description is None or _is_doomed(layer_id, description):
-            if _is_free(directory / layer_id):
-                candidates.append(layer_id)
-                continue
-        if description is not None:
+        doomed = description is None or _is_doomed(layer_id, description)
+        if doomed and _is_free(directory / layer_id):
+            candidates.append(layer_id)
+        elif description is not None:
             needed.update(description["parents"])
     return [layer_id for layer_id in candidates if layer_id not in needed]
 
@@ -237,46 +237,46 @@ def _all_layers() -> Iterator[None]:
 
 
 def _remove(host_path: Path) -> None:
-    """Remove a tree that a guest has made: any names, any modes, and no link is followed."""
+    """Remove a tree that a guest has made: any names, any modes, any depth; follows no link."""
     deadline = time.monotonic() + _REMOVAL_PATIENCE_S
     while True:
         try:
-            parent_fd = os.open(host_path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                _remove_directory(parent_fd, host_path.name)
-            finally:
-                os.close(parent_fd)
+            _empty(host_path)
+            host_path.rmdir()
             return
         except FileNotFoundError:
             # Somebody else is removing it too.
             if not host_path.exists():
                 return
         except OSError:
-            if time.monotonic() > deadline:
-                # The next program to sweep tries again.
-                return
-            time.sleep(0.01)
+            pass
+        if time.monotonic() > deadline:
+            # The next program to sweep tries again.
+            return
+        time.sleep(0.01)
 
 
-def _remove_directory(parent_fd: int, name: str) -> None:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        fd = os.open(name, flags, dir_fd=parent_fd)
-    except PermissionError:
-        # Its owner is us, and it is in a directory that nobody else can write.
-        os.chmod(name, stat.S_IRWXU, dir_fd=parent_fd)
-        fd = os.open(name, flags, dir_fd=parent_fd)
-    try:
-        os.fchmod(fd, stat.S_IRWXU)
-        with os.scandir(fd) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    _remove_directory(fd, entry.name)
-                else:
-                    os.unlink(entry.name, dir_fd=fd)
-    finally:
-        os.close(fd)
-    os.rmdir(name, dir_fd=parent_fd)
+def _empty(host_path: Path) -> None:
+    # What lies deeper is moved up first, so that no depth needs a descriptor or a long path.
+    pending = [host_path]
+    while pending:
+        directory = pending.pop()
+        os.chmod(directory, stat.S_IRWXU)
+        with os.scandir(directory) as entries:
+            children = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for path, is_directory in children:
+            if not is_directory:
+                os.unlink(path)
+                continue
+            os.chmod(path, stat.S_IRWXU)
+            if directory == host_path:
+                pending.append(Path(path))
+            else:
+                moved = host_path / f".moved-{os.urandom(8).hex()}"
+                os.rename(path, moved)
+                pending.append(moved)
+        if directory != host_path:
+            directory.rmdir()
 
 
 def _forget_lock() -> None:
