@@ -81,6 +81,11 @@ class ZygoteProcess:
         rendezvous = getattr(self, "rendezvous", None)
         if rendezvous is not None:
             rendezvous.close()
+        process = getattr(self, "_process", None)
+        if process is not None and self._owner_pid == os.getpid() and process.poll() is None:
+            # The kernels' zygote of one that died: of no use to anybody.
+            process.kill()
+            process.wait()
 
     @property
     def pid(self) -> int:

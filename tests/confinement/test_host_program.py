@@ -306,6 +306,8 @@ def test_a_host_out_of_descriptors_gets_an_error_and_recovers(start) -> None:  #
 
 def test_a_dead_zygote_is_reported_and_replaced() -> None:
     sandbox = Sandbox.create()
+    # So that there is a zygote of kernels too, which goes with it.
+    sandbox.run_code("1")
     zygote = sandbox._record.zygote
     os.kill(zygote.pid, signal.SIGKILL)
     with pytest.raises(SandboxNotRunningException, match="zygote has ended"):
