@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from localbox.charts import ScatterChart as ScatterChart
     from localbox.charts import SuperChart as SuperChart
     from localbox.code_interpreter import CodeInterpreter as CodeInterpreter
+    from localbox.connection_config import ConnectionConfig as ConnectionConfig
+    from localbox.connection_config import E2BClientParams as E2BClientParams
+    from localbox.connection_config import HttpVersion as HttpVersion
+    from localbox.connection_config import ProxyTypes as ProxyTypes
+    from localbox.connection_config import VolumeApiParams as VolumeApiParams
+    from localbox.connection_config import VolumeConnectionConfig as VolumeConnectionConfig
     from localbox.errors import AuthenticationException as AuthenticationException
     from localbox.errors import BuildException as BuildException
     from localbox.errors import CommandExitException as CommandExitException
@@ -72,10 +78,14 @@ if TYPE_CHECKING:
     from localbox.models import ProcessInfo as ProcessInfo
     from localbox.models import PtyOutput as PtyOutput
     from localbox.models import PtySize as PtySize
+    from localbox.models import SandboxEgressProxyInfo as SandboxEgressProxyInfo
+    from localbox.models import SandboxEgressProxyTLSInfo as SandboxEgressProxyTLSInfo
     from localbox.models import SandboxInfo as SandboxInfo
     from localbox.models import SandboxInfoLifecycle as SandboxInfoLifecycle
     from localbox.models import SandboxLifecycle as SandboxLifecycle
     from localbox.models import SandboxNetworkInfo as SandboxNetworkInfo
+    from localbox.models import SandboxNetworkRuleInfo as SandboxNetworkRuleInfo
+    from localbox.models import SandboxNetworkTransform as SandboxNetworkTransform
     from localbox.models import SandboxOnTimeout as SandboxOnTimeout
     from localbox.models import SandboxState as SandboxState
     from localbox.models import SnapshotMode as SnapshotMode
@@ -86,6 +96,35 @@ if TYPE_CHECKING:
     from localbox.models import WriteData as WriteData
     from localbox.models import WriteEntry as WriteEntry
     from localbox.models import WriteInfo as WriteInfo
+    from localbox.models_control import SandboxListOrder as SandboxListOrder
+    from localbox.models_control import SandboxMetrics as SandboxMetrics
+    from localbox.models_control import SandboxOnResume as SandboxOnResume
+    from localbox.models_control import SandboxQuery as SandboxQuery
+    from localbox.models_control import SecretInfo as SecretInfo
+    from localbox.models_control import SnapshotInfo as SnapshotInfo
+    from localbox.models_network import ALL_TRAFFIC as ALL_TRAFFIC
+    from localbox.models_network import GitHubMcpServer as GitHubMcpServer
+    from localbox.models_network import GitHubMcpServerConfig as GitHubMcpServerConfig
+    from localbox.models_network import McpServer as McpServer
+    from localbox.models_network import SandboxEgressProxyOpts as SandboxEgressProxyOpts
+    from localbox.models_network import SandboxEgressProxyTLSOpts as SandboxEgressProxyTLSOpts
+    from localbox.models_network import SandboxIamOpts as SandboxIamOpts
+    from localbox.models_network import SandboxIamToken as SandboxIamToken
+    from localbox.models_network import SandboxIamTokenType as SandboxIamTokenType
+    from localbox.models_network import SandboxNetworkOpts as SandboxNetworkOpts
+    from localbox.models_network import SandboxNetworkRule as SandboxNetworkRule
+    from localbox.models_network import SandboxNetworkRules as SandboxNetworkRules
+    from localbox.models_network import SandboxNetworkSelector as SandboxNetworkSelector
+    from localbox.models_network import (
+        SandboxNetworkSelectorContext as SandboxNetworkSelectorContext,
+    )
+    from localbox.models_network import (
+        SandboxNetworkTransformContext as SandboxNetworkTransformContext,
+    )
+    from localbox.models_network import (
+        SandboxNetworkTransformResolver as SandboxNetworkTransformResolver,
+    )
+    from localbox.models_network import SandboxNetworkUpdate as SandboxNetworkUpdate
     from localbox.policy import load_profile as load_profile
 
 # The imports above, as __getattr__ needs them; tests/unit/test_import_cost.py compares the two.
@@ -110,6 +149,12 @@ _HOME = {
     "ScatterChart": "localbox.charts",
     "SuperChart": "localbox.charts",
     "CodeInterpreter": "localbox.code_interpreter",
+    "ConnectionConfig": "localbox.connection_config",
+    "E2BClientParams": "localbox.connection_config",
+    "HttpVersion": "localbox.connection_config",
+    "ProxyTypes": "localbox.connection_config",
+    "VolumeApiParams": "localbox.connection_config",
+    "VolumeConnectionConfig": "localbox.connection_config",
     "AuthenticationException": "localbox.errors",
     "BuildException": "localbox.errors",
     "CommandExitException": "localbox.errors",
@@ -157,10 +202,14 @@ _HOME = {
     "ProcessInfo": "localbox.models",
     "PtyOutput": "localbox.models",
     "PtySize": "localbox.models",
+    "SandboxEgressProxyInfo": "localbox.models",
+    "SandboxEgressProxyTLSInfo": "localbox.models",
     "SandboxInfo": "localbox.models",
     "SandboxInfoLifecycle": "localbox.models",
     "SandboxLifecycle": "localbox.models",
     "SandboxNetworkInfo": "localbox.models",
+    "SandboxNetworkRuleInfo": "localbox.models",
+    "SandboxNetworkTransform": "localbox.models",
     "SandboxOnTimeout": "localbox.models",
     "SandboxState": "localbox.models",
     "SnapshotMode": "localbox.models",
@@ -171,6 +220,29 @@ _HOME = {
     "WriteData": "localbox.models",
     "WriteEntry": "localbox.models",
     "WriteInfo": "localbox.models",
+    "SandboxListOrder": "localbox.models_control",
+    "SandboxMetrics": "localbox.models_control",
+    "SandboxOnResume": "localbox.models_control",
+    "SandboxQuery": "localbox.models_control",
+    "SecretInfo": "localbox.models_control",
+    "SnapshotInfo": "localbox.models_control",
+    "ALL_TRAFFIC": "localbox.models_network",
+    "GitHubMcpServer": "localbox.models_network",
+    "GitHubMcpServerConfig": "localbox.models_network",
+    "McpServer": "localbox.models_network",
+    "SandboxEgressProxyOpts": "localbox.models_network",
+    "SandboxEgressProxyTLSOpts": "localbox.models_network",
+    "SandboxIamOpts": "localbox.models_network",
+    "SandboxIamToken": "localbox.models_network",
+    "SandboxIamTokenType": "localbox.models_network",
+    "SandboxNetworkOpts": "localbox.models_network",
+    "SandboxNetworkRule": "localbox.models_network",
+    "SandboxNetworkRules": "localbox.models_network",
+    "SandboxNetworkSelector": "localbox.models_network",
+    "SandboxNetworkSelectorContext": "localbox.models_network",
+    "SandboxNetworkTransformContext": "localbox.models_network",
+    "SandboxNetworkTransformResolver": "localbox.models_network",
+    "SandboxNetworkUpdate": "localbox.models_network",
     "load_profile": "localbox.policy",
 }
 

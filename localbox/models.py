@@ -37,10 +37,14 @@ __all__ = [
     "ProcessInfo",
     "PtyOutput",
     "PtySize",
+    "SandboxEgressProxyInfo",
+    "SandboxEgressProxyTLSInfo",
     "SandboxInfo",
     "SandboxInfoLifecycle",
     "SandboxLifecycle",
     "SandboxNetworkInfo",
+    "SandboxNetworkRuleInfo",
+    "SandboxNetworkTransform",
     "SandboxOnTimeout",
     "SandboxOnTimeoutKill",
     "SandboxOnTimeoutPause",
@@ -200,13 +204,39 @@ class SandboxState(str, Enum):  # noqa: UP042 (E2B's is not a StrEnum either)
         return str(self.value)
 
 
+class SandboxNetworkTransform(TypedDict):
+    """What is changed in a request on its way out."""
+
+    headers: NotRequired[dict[str, str]]
+
+
+class SandboxNetworkRuleInfo(TypedDict):
+    """A rule for the requests to one host, as `get_info` reports it."""
+
+    transform: NotRequired[SandboxNetworkTransform]
+
+
+class SandboxEgressProxyTLSInfo(TypedDict):
+    """An egress proxy's TLS as `get_info` reports it."""
+
+    server_name: NotRequired[str]
+
+
+class SandboxEgressProxyInfo(TypedDict):
+    """An egress proxy as `get_info` reports it."""
+
+    address: str
+    username: NotRequired[str]
+    tls: NotRequired[SandboxEgressProxyTLSInfo]
+
+
 class SandboxNetworkInfo(TypedDict, total=False):
     """The network rules of a sandbox."""
 
     allow_out: list[str]
     deny_out: list[str]
-    rules: dict[str, list[Any]]
-    egress_proxy: dict[str, Any]
+    rules: dict[str, list[SandboxNetworkRuleInfo]]
+    egress_proxy: SandboxEgressProxyInfo
     dns_servers: list[str]
     allow_public_traffic: bool
     mask_request_host: str

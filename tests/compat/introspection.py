@@ -77,6 +77,8 @@ def spelled(annotation: object) -> str:
         return _generic(origin.__name__, [spelled(item) for item in typing.get_args(annotation)])
     if annotation is None or annotation is type(None):
         return "None"
+    if isinstance(annotation, list):  # the parameters of a Callable
+        return f"[{', '.join(spelled(item) for item in annotation)}]"
     name = getattr(annotation, "__name__", None) or str(annotation)
     return ALIASES.get(name, name)
 

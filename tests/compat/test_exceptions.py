@@ -25,7 +25,9 @@ def lineage(exception: type) -> list[str]:
 
 
 def test_every_exception_of_e2b_exists_and_nothing_unannounced_does():
-    assert set(errors.__all__) == set(THEIRS) | OWN
+    # E2B keeps some in other modules; tests/compat/surface.py compares those.
+    elsewhere = {name for name in errors.__all__ if hasattr(e2b, name)}
+    assert set(errors.__all__) == set(THEIRS) | elsewhere | OWN
 
 
 @pytest.mark.parametrize("name", sorted(THEIRS))
