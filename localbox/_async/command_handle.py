@@ -33,10 +33,13 @@ class AsyncCommandHandle(Generic[OutputT]):
         on_stdout: OutputHandler[str] | None = None,
         on_stderr: OutputHandler[str] | None = None,
         on_pty: OutputHandler[bytes] | None = None,
+        *,
+        takes_stdin: bool = True,
     ) -> None:
         self._connection = connection
         self._frames = frames
         self._output = output
+        self._takes_stdin = takes_stdin
         self._callbacks = (on_stdout, on_stderr, on_pty)
         self._failure: Exception | None = None
         # It is read from at once, whether or not anybody waits: output is live in `stdout`.
@@ -48,10 +51,13 @@ class AsyncCommandHandle(Generic[OutputT]):
     #     connection: AsyncConnection,
     #     frames: transport.FrameStream,
     #     output: CommandOutput,
+    #     *,
+    #     takes_stdin: bool = True,
     # ) -> None:
     #     self._connection = connection
     #     self._frames = frames
     #     self._output = output
+    #     self._takes_stdin = takes_stdin
     # unasync: end
 
     @property
@@ -151,12 +157,29 @@ class AsyncCommandHandle(Generic[OutputT]):
         return await kill_process(self._connection, self.pid, None)
 
     async def send_stdin(self, data: str | bytes, request_timeout: float | None = None) -> None:
-        """Write to its standard input, which must have been opened with `stdin=True`."""
+        """Write to its standard input, which must have been opened with `stdin=True`.
+
+        Raises:
+            SandboxException: it is closed, or this is a terminal's handle: use `pty.send_stdin`.
+        """
+        self._check_takes_stdin()
         await send_stdin(self._connection, self.pid, data, request_timeout)
 
     async def close_stdin(self, request_timeout: float | None = None) -> None:
-        """Close its standard input, so that it reads the end of the file."""
+        """Close its standard input, so that it reads the end of the file.
+
+        Raises:
+            SandboxException: this is a terminal's handle.
+        """
+        self._check_takes_stdin()
         await close_stdin(self._connection, self.pid, request_timeout)
+
+    def _check_takes_stdin(self) -> None:
+        if not self._takes_stdin:
+            raise SandboxException(
+                f"the handle of terminal {self.pid} takes no input: use pty.send_stdin, "
+                r'whose b"\x04" ends the input of what reads it'
+            )
 
     async def _pieces(self) -> AsyncIterator[Piece]:
         try:

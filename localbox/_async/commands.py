@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import builtins
 import time
-from typing import Any, Literal, overload
 
+# unasync: async
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+# unasync: sync
+# from collections.abc import Iterable
+# from typing import Any, Literal, overload
+# unasync: end
 from localbox._async.command_handle import AsyncCommandHandle
 from localbox._async.connection import GRACE_S, AsyncConnection
 from localbox._async.process_input import close_stdin, kill_process, send_stdin
@@ -16,6 +22,12 @@ from localbox.models import CommandResult, OutputHandler, ProcessInfo, Username
 from localbox.protocol.frames import Message
 from localbox.transport import asyncio as transport
 
+# unasync: async
+if TYPE_CHECKING:
+    from localbox._async.input_stream import AsyncCommandInputHandle
+# unasync: sync
+# unasync: end
+
 
 class Commands:
     """Commands in one sandbox. They outlive the call, and end with the sandbox."""
@@ -25,7 +37,10 @@ class Commands:
 
     async def list(self, request_timeout: float | None = None) -> list[ProcessInfo]:
         """The commands that were started here and still run."""
-        answer = await self._connection.ask({"op": "list_processes"}, request_timeout)
+        answers = [
+            await connection.ask({"op": "list_processes"}, request_timeout)
+            for connection in self._connection.agents()
+        ]
         return [
             ProcessInfo(
                 pid=int(entry["pid"]),
@@ -35,6 +50,7 @@ class Commands:
                 envs=dict(entry["env"]),
                 cwd=entry["cwd"],
             )
+            for answer in answers
             for entry in answer["processes"]
         ]
 
@@ -55,6 +71,37 @@ class Commands:
             TimeoutException: it does not read.
         """
         await send_stdin(self._connection, pid, data, request_timeout)
+
+    # unasync: async
+    def stream_input(self, pid: int, *, timeout: float | None = 60.0) -> AsyncCommandInputHandle:
+        """A handle that writes to a command's standard input, in order.
+
+        Args:
+            timeout: seconds the handle is good for; 0 or None for no limit.
+        """
+        from localbox._async.input_stream import AsyncCommandInputHandle
+
+        return AsyncCommandInputHandle(self._connection, pid, timeout, pty=False)
+
+    # unasync: sync
+    # def stream_input(
+    #     self, pid: int, data: Iterable[str | bytes], *, timeout: float | None = 60.0
+    # ) -> None:
+    #     """Write what `data` yields to a command's standard input, as it is read.
+    #
+    #     Args:
+    #         timeout: seconds until all of it must be in its pipe; 0 or None for no limit.
+    #
+    #     Raises:
+    #         InvalidArgumentException: `data` is itself a str or bytes.
+    #         NotFoundException: no such command.
+    #         TimeoutException: the time is up.
+    #         SandboxException: its standard input is closed.
+    #     """
+    #     from localbox._async.input_stream import stream_input
+    #
+    #     stream_input(self._connection, pid, data, timeout, pty=False)
+    # unasync: end
 
     async def close_stdin(self, pid: int, request_timeout: float | None = None) -> None:
         """Close a command's standard input, so that it reads the end of the file."""
@@ -148,7 +195,8 @@ class Commands:
         Args:
             background: return a handle at once instead of waiting. The timeout counts all the same.
             envs: environment variables for this command, over the sandbox's.
-            user: the sandbox's user is "user".
+            user: "user", which is the default, or "root": uid 0 of the sandbox, with power over
+                its files and processes and none over its walls. The program has to run as root.
             cwd: where to run; relative paths are the home directory's.
             on_stdout, on_stderr: called with each piece of output.
             stdin: open a standard input for `send_stdin`; otherwise it is /dev/null.
@@ -260,13 +308,26 @@ class Commands:
         Raises:
             NotFoundException: no such command.
         """
-        timeout_s = check_timeout(timeout, "timeout", zero_is_none=True)
-        frames = self._frames({"op": "connect", "pid": pid}, timeout_s)
         # unasync: async
-        return await self._handle(frames, retain_output, on_stdout, on_stderr)
+        return await self._connect(pid, timeout, retain_output, on_stdout, on_stderr)
         # unasync: sync
-        # return self._handle(frames, retain_output, None, None)
+        # return self._connect(pid, timeout, retain_output, None, None)
         # unasync: end
+
+    async def _connect(
+        self,
+        pid: int,
+        timeout: float | None,
+        retain_output: bool,
+        on_stdout: OutputHandler[str] | None,
+        on_stderr: OutputHandler[str] | None,
+        *,
+        on_pty: OutputHandler[bytes] | None = None,
+        takes_stdin: bool = True,
+    ) -> AsyncCommandHandle[Any]:
+        timeout_s = check_timeout(timeout, "timeout", zero_is_none=True)
+        frames = self._frames(self._connection, {"op": "connect", "pid": pid}, timeout_s)
+        return await self._handle(frames, retain_output, on_stdout, on_stderr, on_pty, takes_stdin)
 
     async def _start(
         self,
@@ -279,6 +340,9 @@ class Commands:
         retain_output: bool,
         on_stdout: OutputHandler[str] | None,
         on_stderr: OutputHandler[str] | None,
+        *,
+        on_pty: OutputHandler[bytes] | None = None,
+        takes_stdin: bool = True,
     ) -> AsyncCommandHandle[Any]:
         timeout_s = check_timeout(timeout, "timeout", zero_is_none=True)
         request = {
@@ -290,9 +354,11 @@ class Commands:
             "stdin": bool(stdin),
             "timeout_s": timeout_s,
         }
+        connection = self._connection if user is None else await self._connection.as_user(user)
         # The agent ends the command; we only wait a little longer than that for its word.
-        frames = self._frames(request, None if timeout_s is None else timeout_s + GRACE_S)
-        return await self._handle(frames, retain_output, on_stdout, on_stderr)
+        wait_s = None if timeout_s is None else timeout_s + GRACE_S
+        frames = self._frames(connection, request, wait_s)
+        return await self._handle(frames, retain_output, on_stdout, on_stderr, on_pty, takes_stdin)
 
     async def _handle(
         self,
@@ -300,19 +366,25 @@ class Commands:
         retain_output: bool,
         on_stdout: OutputHandler[str] | None,
         on_stderr: OutputHandler[str] | None,
+        on_pty: OutputHandler[bytes] | None,
+        takes_stdin: bool,
     ) -> AsyncCommandHandle[Any]:
         limit = self._connection.record.policy.resources.output_bytes
         output = CommandOutput(retain_output, limit)
         # The first frame says the pid, or why there is none.
         output.take(await anext(frames))
         # unasync: async
-        return AsyncCommandHandle(self._connection, frames, output, on_stdout, on_stderr)
+        return AsyncCommandHandle(
+            self._connection, frames, output, on_stdout, on_stderr, on_pty, takes_stdin=takes_stdin
+        )
         # unasync: sync
-        # return AsyncCommandHandle(self._connection, frames, output)
+        # return AsyncCommandHandle(self._connection, frames, output, takes_stdin=takes_stdin)
         # unasync: end
 
-    async def _frames(self, request: Message, timeout_s: float | None) -> transport.FrameStream:
+    async def _frames(
+        self, connection: AsyncConnection, request: Message, timeout_s: float | None
+    ) -> transport.FrameStream:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        async with self._connection.exchange(request, deadline) as exchange:
+        async with connection.exchange(request, deadline) as exchange:
             while True:
                 yield await exchange.receive(deadline)

@@ -22,11 +22,16 @@ async def kill_process(
 
 
 async def send_stdin(
-    connection: AsyncConnection, pid: int, data: str | bytes, request_timeout: float | None
+    connection: AsyncConnection,
+    pid: int,
+    data: str | bytes,
+    request_timeout: float | None,
+    *,
+    pty: bool = False,
 ) -> None:
     content = as_bytes(data, "data")
     deadline = connection.request_deadline(request_timeout)
-    request = {"op": "write_stdin", "pid": pid}
+    request = {"op": "write_stdin", "pid": pid, "pty": pty}
     async with connection.exchange(request, deadline) as exchange:
         for start in range(0, len(content), _CHUNK_BYTES):
             await exchange.send_chunk(DATA, content[start : start + _CHUNK_BYTES], deadline)

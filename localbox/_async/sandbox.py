@@ -11,6 +11,8 @@ from localbox._async.connection import AsyncConnection
 from localbox._async.filesystem import Filesystem
 from localbox._async.sandbox_birth import BirthMethods, Profile
 from localbox._async.sandbox_cells import CellMethods
+from localbox._async.sandbox_control import ControlMethods
+from localbox._async.sandbox_terminals import TerminalMethods
 from localbox._version import __version__
 from localbox.engine import creation, registry
 from localbox.engine.dual_method import dual_method
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
 
 
 # unasync: async
-class AsyncSandbox(CellMethods, BirthMethods):
+class AsyncSandbox(CellMethods, TerminalMethods, BirthMethods):
     # unasync: sync
-    # class AsyncSandbox(CellMethods, BirthMethods, LegacyMethods):
+    # class AsyncSandbox(CellMethods, TerminalMethods, BirthMethods, LegacyMethods):
     # unasync: end
     """A sandbox on this machine, with the interface of E2B's.
 
@@ -108,7 +110,10 @@ class AsyncSandbox(CellMethods, BirthMethods):
             envs: environment variables of every command.
             secure, logger, idempotency_key: accepted as E2B does.
             allow_internet_access: True needs a profile that shares the host's network.
-            mcp, network, iam, lifecycle, volume_mounts: not available here; an error says what is.
+            lifecycle: `{"on_timeout": "pause"}` pauses it at its timeout instead; with
+                `"auto_resume": True` the next call on it then resumes it, for as long as it was
+                given the last time.
+            mcp, network, iam, volume_mounts: not available here; an error says what is.
             profile: not in E2B: a shipped profile's name, the path of a YAML file, or a Policy.
             opts: E2B's connection options; `request_timeout` in seconds counts, the rest is
                 accepted.
@@ -124,14 +129,18 @@ class AsyncSandbox(CellMethods, BirthMethods):
                 "mcp": mcp,
                 "network": network,
                 "iam": iam,
-                "lifecycle": lifecycle,
                 "volume_mounts": volume_mounts,
             }
         )
+        if lifecycle is not None:
+            cls._check_lifecycle(lifecycle)
         record = await cls._launch(
             template, timeout, metadata, envs, profile, allow_internet_access, opts
         )
-        return cls._of(record, opts.get("request_timeout"))
+        sandbox = cls._of(record, opts.get("request_timeout"))
+        if lifecycle is not None:
+            await sandbox._begin_lifecycle(lifecycle)
+        return sandbox
 
     @property
     def commands(self) -> Commands:
@@ -154,11 +163,13 @@ class AsyncSandbox(CellMethods, BirthMethods):
         return self._record.policy
 
     async def is_running(self, request_timeout: float | None = None) -> bool:
-        """Whether its agent answers.
+        """Whether its agent answers; asking does not resume a paused one.
 
         Raises:
             TimeoutException: it neither answers nor is it gone.
         """
+        if self._record.may_be_paused and await self._connection.is_paused():
+            return False
         try:
             await self._connection.ask({"op": "ping"}, request_timeout)
         except SandboxNotRunningException:
@@ -185,6 +196,7 @@ class AsyncSandbox(CellMethods, BirthMethods):
 
         Raises:
             SandboxNotFoundException: it has ended.
+            SandboxNotRunningException: it is paused.
         """
         creation.check_options(opts)
         timeout_s = creation.check_timeout(timeout, "timeout", zero_is_none=False)
@@ -192,6 +204,8 @@ class AsyncSandbox(CellMethods, BirthMethods):
         answer = await connection.ask_zygote({"op": "set_timeout", "timeout_s": timeout_s})
         if not answer["running"]:
             raise self._not_found(self._record.sandbox_id, answer["reason"])
+        if answer["paused"]:
+            raise await connection.why_gone()
 
     @dual_method("_get_info_by_id")
     async def get_info(self, **opts: Any) -> SandboxInfo:
@@ -217,11 +231,12 @@ class AsyncSandbox(CellMethods, BirthMethods):
             metadata=dict(record.metadata),
             started_at=started_at,
             end_at=datetime.now(UTC) + timedelta(seconds=answer["remaining_s"]),
-            state=SandboxState.RUNNING,
+            state=SandboxState.PAUSED if answer["paused"] else SandboxState.RUNNING,
             cpu_count=len(os.sched_getaffinity(0)),
-            memory_mb=record.policy.resources.memory_bytes >> 20,
+            memory_mb=answer["memory_bytes"] >> 20,
             envd_version=__version__,
             allow_internet_access=record.policy.network.mode == "host",
+            lifecycle=self._lifecycle_info(),
         )
 
     async def __aenter__(self) -> Self:

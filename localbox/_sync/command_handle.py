@@ -23,10 +23,13 @@ class CommandHandle(Generic[OutputT]):
         connection: Connection,
         frames: transport.FrameStream,
         output: CommandOutput,
+        *,
+        takes_stdin: bool = True,
     ) -> None:
         self._connection = connection
         self._frames = frames
         self._output = output
+        self._takes_stdin = takes_stdin
 
     @property
     def pid(self) -> int:
@@ -70,12 +73,29 @@ class CommandHandle(Generic[OutputT]):
         return kill_process(self._connection, self.pid, None)
 
     def send_stdin(self, data: str | bytes, request_timeout: float | None = None) -> None:
-        """Write to its standard input, which must have been opened with `stdin=True`."""
+        """Write to its standard input, which must have been opened with `stdin=True`.
+
+        Raises:
+            SandboxException: it is closed, or this is a terminal's handle: use `pty.send_stdin`.
+        """
+        self._check_takes_stdin()
         send_stdin(self._connection, self.pid, data, request_timeout)
 
     def close_stdin(self, request_timeout: float | None = None) -> None:
-        """Close its standard input, so that it reads the end of the file."""
+        """Close its standard input, so that it reads the end of the file.
+
+        Raises:
+            SandboxException: this is a terminal's handle.
+        """
+        self._check_takes_stdin()
         close_stdin(self._connection, self.pid, request_timeout)
+
+    def _check_takes_stdin(self) -> None:
+        if not self._takes_stdin:
+            raise SandboxException(
+                f"the handle of terminal {self.pid} takes no input: use pty.send_stdin, "
+                r'whose b"\x04" ends the input of what reads it'
+            )
 
     def _pieces(self) -> Iterator[Piece]:
         try:

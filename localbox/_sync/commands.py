@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import builtins
 import time
+from collections.abc import Iterable
 from typing import Any, Literal, overload
 
 from localbox._sync.command_handle import CommandHandle
 from localbox._sync.connection import GRACE_S, Connection
-from localbox._sync.process_input import close_stdin, kill_process, send_stdin
+from localbox._sync.process_input import close_stdin, kill_process, owner_of, send_stdin
 from localbox.engine.command_output import CommandOutput
 from localbox.engine.creation import check_strings, check_timeout
 from localbox.errors import InvalidArgumentException
@@ -26,7 +27,10 @@ class Commands:
 
     def list(self, request_timeout: float | None = None) -> list[ProcessInfo]:
         """The commands that were started here and still run."""
-        answer = self._connection.ask({"op": "list_processes"}, request_timeout)
+        answers = [
+            connection.ask({"op": "list_processes"}, request_timeout)
+            for connection in self._connection.agents()
+        ]
         return [
             ProcessInfo(
                 pid=int(entry["pid"]),
@@ -36,12 +40,14 @@ class Commands:
                 envs=dict(entry["env"]),
                 cwd=entry["cwd"],
             )
+            for answer in answers
             for entry in answer["processes"]
         ]
 
     def kill(self, pid: int, request_timeout: float | None = None) -> bool:
         """SIGKILL for a command and its process group; False if there is no such command."""
-        return kill_process(self._connection, pid, request_timeout)
+        connection = owner_of(self._connection, pid, request_timeout)
+        return kill_process(connection, pid, request_timeout)
 
     def send_stdin(self, pid: int, data: str | bytes, request_timeout: float | None = None) -> None:
         """Write to a command's standard input, which must have been opened with `stdin=True`.
@@ -53,11 +59,31 @@ class Commands:
             SandboxException: its standard input is closed.
             TimeoutException: it does not read.
         """
-        send_stdin(self._connection, pid, data, request_timeout)
+        connection = owner_of(self._connection, pid, request_timeout)
+        send_stdin(connection, pid, data, request_timeout)
+
+    def stream_input(
+        self, pid: int, data: Iterable[str | bytes], *, timeout: float | None = 60.0
+    ) -> None:
+        """Write what `data` yields to a command's standard input, as it is read.
+
+        Args:
+            timeout: seconds until all of it must be in its pipe; 0 or None for no limit.
+
+        Raises:
+            InvalidArgumentException: `data` is itself a str or bytes.
+            NotFoundException: no such command.
+            TimeoutException: the time is up.
+            SandboxException: its standard input is closed.
+        """
+        from localbox._sync.input_stream import stream_input
+
+        stream_input(self._connection, pid, data, timeout, pty=False)
 
     def close_stdin(self, pid: int, request_timeout: float | None = None) -> None:
         """Close a command's standard input, so that it reads the end of the file."""
-        close_stdin(self._connection, pid, request_timeout)
+        connection = owner_of(self._connection, pid, request_timeout)
+        close_stdin(connection, pid, request_timeout)
 
     @overload
     def run(
@@ -147,7 +173,8 @@ class Commands:
         Args:
             background: return a handle at once instead of waiting. The timeout counts all the same.
             envs: environment variables for this command, over the sandbox's.
-            user: the sandbox's user is "user".
+            user: "user", which is the default, or "root": uid 0 of the sandbox, with power over
+                its files and processes and none over its walls. The program has to run as root.
             cwd: where to run; relative paths are the home directory's.
             on_stdout, on_stderr: called with each piece of output.
             stdin: open a standard input for `send_stdin`; otherwise it is /dev/null.
@@ -238,9 +265,25 @@ class Commands:
         Raises:
             NotFoundException: no such command.
         """
+        return self._connect(pid, timeout, retain_output, None, None)
+
+    def _connect(
+        self,
+        pid: int,
+        timeout: float | None,
+        retain_output: bool,
+        on_stdout: OutputHandler[str] | None,
+        on_stderr: OutputHandler[str] | None,
+        *,
+        on_pty: OutputHandler[bytes] | None = None,
+        takes_stdin: bool = True,
+    ) -> CommandHandle[Any]:
         timeout_s = check_timeout(timeout, "timeout", zero_is_none=True)
-        frames = self._frames({"op": "connect", "pid": pid}, timeout_s)
-        return self._handle(frames, retain_output, None, None)
+        connection = owner_of(self._connection, pid, None)
+        frames = self._frames(connection, {"op": "connect", "pid": pid}, timeout_s)
+        return self._handle(
+            connection, frames, retain_output, on_stdout, on_stderr, on_pty, takes_stdin
+        )
 
     def _start(
         self,
@@ -253,6 +296,9 @@ class Commands:
         retain_output: bool,
         on_stdout: OutputHandler[str] | None,
         on_stderr: OutputHandler[str] | None,
+        *,
+        on_pty: OutputHandler[bytes] | None = None,
+        takes_stdin: bool = True,
     ) -> CommandHandle[Any]:
         timeout_s = check_timeout(timeout, "timeout", zero_is_none=True)
         request = {
@@ -264,25 +310,34 @@ class Commands:
             "stdin": bool(stdin),
             "timeout_s": timeout_s,
         }
+        connection = self._connection if user is None else self._connection.as_user(user)
         # The agent ends the command; we only wait a little longer than that for its word.
-        frames = self._frames(request, None if timeout_s is None else timeout_s + GRACE_S)
-        return self._handle(frames, retain_output, on_stdout, on_stderr)
+        wait_s = None if timeout_s is None else timeout_s + GRACE_S
+        frames = self._frames(connection, request, wait_s)
+        return self._handle(
+            connection, frames, retain_output, on_stdout, on_stderr, on_pty, takes_stdin
+        )
 
     def _handle(
         self,
+        connection: Connection,
         frames: transport.FrameStream,
         retain_output: bool,
         on_stdout: OutputHandler[str] | None,
         on_stderr: OutputHandler[str] | None,
+        on_pty: OutputHandler[bytes] | None,
+        takes_stdin: bool,
     ) -> CommandHandle[Any]:
         limit = self._connection.record.policy.resources.output_bytes
         output = CommandOutput(retain_output, limit)
         # The first frame says the pid, or why there is none.
         output.take(next(frames))
-        return CommandHandle(self._connection, frames, output)
+        return CommandHandle(connection, frames, output, takes_stdin=takes_stdin)
 
-    def _frames(self, request: Message, timeout_s: float | None) -> transport.FrameStream:
+    def _frames(
+        self, connection: Connection, request: Message, timeout_s: float | None
+    ) -> transport.FrameStream:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        with self._connection.exchange(request, deadline) as exchange:
+        with connection.exchange(request, deadline) as exchange:
             while True:
                 yield exchange.receive(deadline)

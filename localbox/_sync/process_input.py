@@ -12,6 +12,16 @@ from localbox.protocol.frames import DATA, END_OF_DATA
 _CHUNK_BYTES = 64 * 1024
 
 
+def owner_of(connection: Connection, pid: int, request_timeout: float | None) -> Connection:
+    """The connection to the agent that has started process `pid`; the user's if none has."""
+    first, *others = connection.agents()
+    for other in others:
+        answer = other.ask({"op": "list_processes"}, request_timeout)
+        if any(entry["pid"] == pid for entry in answer["processes"]):
+            return other
+    return first
+
+
 def kill_process(connection: Connection, pid: int, request_timeout: float | None) -> bool:
     try:
         connection.ask({"op": "kill", "pid": pid}, request_timeout)
@@ -21,11 +31,16 @@ def kill_process(connection: Connection, pid: int, request_timeout: float | None
 
 
 def send_stdin(
-    connection: Connection, pid: int, data: str | bytes, request_timeout: float | None
+    connection: Connection,
+    pid: int,
+    data: str | bytes,
+    request_timeout: float | None,
+    *,
+    pty: bool = False,
 ) -> None:
     content = as_bytes(data, "data")
     deadline = connection.request_deadline(request_timeout)
-    request = {"op": "write_stdin", "pid": pid}
+    request = {"op": "write_stdin", "pid": pid, "pty": pty}
     with connection.exchange(request, deadline) as exchange:
         for start in range(0, len(content), _CHUNK_BYTES):
             exchange.send_chunk(DATA, content[start : start + _CHUNK_BYTES], deadline)

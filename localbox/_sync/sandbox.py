@@ -12,6 +12,7 @@ from localbox._sync.connection import Connection
 from localbox._sync.filesystem import Filesystem
 from localbox._sync.sandbox_birth import BirthMethods, Profile
 from localbox._sync.sandbox_cells import CellMethods
+from localbox._sync.sandbox_terminals import TerminalMethods
 from localbox._version import __version__
 from localbox.engine import creation, registry
 from localbox.engine.dual_method import dual_method
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import logging
 
 
-class Sandbox(CellMethods, BirthMethods, LegacyMethods):
+class Sandbox(CellMethods, TerminalMethods, BirthMethods, LegacyMethods):
     """A sandbox on this machine, with the interface of E2B's.
 
     Make one with `create`; it ends at its timeout, when it is killed, when the `with` block ends,
@@ -88,7 +89,10 @@ class Sandbox(CellMethods, BirthMethods, LegacyMethods):
             envs: environment variables of every command.
             secure, logger, idempotency_key: accepted as E2B does.
             allow_internet_access: True needs a profile that shares the host's network.
-            mcp, network, iam, lifecycle, volume_mounts: not available here; an error says what is.
+            lifecycle: `{"on_timeout": "pause"}` pauses it at its timeout instead; with
+                `"auto_resume": True` the next call on it then resumes it, for as long as it was
+                given the last time.
+            mcp, network, iam, volume_mounts: not available here; an error says what is.
             profile: not in E2B: a shipped profile's name, the path of a YAML file, or a Policy.
             opts: E2B's connection options; `request_timeout` in seconds counts, the rest is
                 accepted.
@@ -104,14 +108,18 @@ class Sandbox(CellMethods, BirthMethods, LegacyMethods):
                 "mcp": mcp,
                 "network": network,
                 "iam": iam,
-                "lifecycle": lifecycle,
                 "volume_mounts": volume_mounts,
             }
         )
+        if lifecycle is not None:
+            cls._check_lifecycle(lifecycle)
         record = cls._launch(
             template, timeout, metadata, envs, profile, allow_internet_access, opts
         )
-        return cls._of(record, opts.get("request_timeout"))
+        sandbox = cls._of(record, opts.get("request_timeout"))
+        if lifecycle is not None:
+            sandbox._begin_lifecycle(lifecycle)
+        return sandbox
 
     @property
     def commands(self) -> Commands:
@@ -134,11 +142,13 @@ class Sandbox(CellMethods, BirthMethods, LegacyMethods):
         return self._record.policy
 
     def is_running(self, request_timeout: float | None = None) -> bool:
-        """Whether its agent answers.
+        """Whether its agent answers; asking does not resume a paused one.
 
         Raises:
             TimeoutException: it neither answers nor is it gone.
         """
+        if self._record.may_be_paused and self._connection.is_paused():
+            return False
         try:
             self._connection.ask({"op": "ping"}, request_timeout)
         except SandboxNotRunningException:
@@ -165,6 +175,7 @@ class Sandbox(CellMethods, BirthMethods, LegacyMethods):
 
         Raises:
             SandboxNotFoundException: it has ended.
+            SandboxNotRunningException: it is paused.
         """
         creation.check_options(opts)
         timeout_s = creation.check_timeout(timeout, "timeout", zero_is_none=False)
@@ -172,6 +183,8 @@ class Sandbox(CellMethods, BirthMethods, LegacyMethods):
         answer = connection.ask_zygote({"op": "set_timeout", "timeout_s": timeout_s})
         if not answer["running"]:
             raise self._not_found(self._record.sandbox_id, answer["reason"])
+        if answer["paused"]:
+            raise connection.why_gone()
 
     @dual_method("_get_info_by_id")
     def get_info(self, **opts: Any) -> SandboxInfo:
@@ -197,11 +210,12 @@ class Sandbox(CellMethods, BirthMethods, LegacyMethods):
             metadata=dict(record.metadata),
             started_at=started_at,
             end_at=datetime.now(UTC) + timedelta(seconds=answer["remaining_s"]),
-            state=SandboxState.RUNNING,
+            state=SandboxState.PAUSED if answer["paused"] else SandboxState.RUNNING,
             cpu_count=len(os.sched_getaffinity(0)),
-            memory_mb=record.policy.resources.memory_bytes >> 20,
+            memory_mb=answer["memory_bytes"] >> 20,
             envd_version=__version__,
             allow_internet_access=record.policy.network.mode == "host",
+            lifecycle=self._lifecycle_info(),
         )
 
     def __enter__(self) -> Self:

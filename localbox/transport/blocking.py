@@ -114,6 +114,9 @@ class Exchange:
                 return frames
             _wait((self._state.sock.fileno(), *outputs.filenos()), select.POLLIN, deadline)
 
+    def has_answer(self) -> bool:
+        return self._state.has_answer()
+
     def give_back(self, frames: list[Frame]) -> None:
         self._state.give_back(frames)
 

@@ -120,6 +120,17 @@ class ExchangeState:
             raise PeerGoneError
         return pieces + frames
 
+    def has_answer(self) -> bool:
+        """Whether a frame is there already, or the peer gone, so that receiving would not wait."""
+        if not self._frames:
+            try:
+                self.receive_available()
+            except BlockingIOError:
+                return False
+            except PeerGoneError:
+                return True
+        return bool(self._frames)
+
     def give_back(self, frames: list[Frame]) -> None:
         """Frames that were taken and not used are the next to be taken."""
         self._frames[:0] = frames

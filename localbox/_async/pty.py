@@ -1,0 +1,201 @@
+"""`sandbox.pty`: login shells on terminals of the sandbox's own."""
+
+from __future__ import annotations
+
+# unasync: async
+# unasync: sync
+# from collections.abc import Iterable
+# unasync: end
+from typing import Any
+
+from localbox._async.command_handle import AsyncCommandHandle
+from localbox._async.commands import Commands
+from localbox._async.connection import AsyncConnection
+
+# unasync: async
+from localbox._async.input_stream import STREAM_TIMEOUT_S, AsyncCommandInputHandle
+
+# unasync: sync
+# from localbox._async.input_stream import STREAM_TIMEOUT_S, stream_input
+# unasync: end
+from localbox._async.process_input import kill_process, owner_of, send_stdin
+from localbox.errors import InvalidArgumentException
+from localbox.models import OutputHandler, PtyOutput, PtySize, Username
+
+# What struct winsize holds.
+_LARGEST_SIZE = 0xFFFF
+
+
+class Pty:
+    """Terminals in one sandbox. They end with their shell, their timeout or the sandbox."""
+
+    def __init__(self, connection: AsyncConnection, commands: Commands) -> None:
+        self._connection = connection
+        self._commands = commands
+
+    async def kill(self, pid: int, request_timeout: float | None = None) -> bool:
+        """SIGKILL for a terminal's shell and everything in its session.
+
+        Returns:
+            False if there is no such process.
+        """
+        connection = await owner_of(self._connection, pid, request_timeout)
+        return await kill_process(connection, pid, request_timeout)
+
+    async def send_stdin(self, pid: int, data: bytes, request_timeout: float | None = None) -> None:
+        r"""Type into a terminal: b"\x03" is Ctrl-C, b"\x04" the end of input.
+
+        Raises:
+            NotFoundException: no such terminal.
+            SandboxException: the process is on no terminal, or it was hung up.
+            TimeoutException: nobody reads what is typed.
+        """
+        connection = await owner_of(self._connection, pid, request_timeout)
+        await send_stdin(connection, pid, data, request_timeout, pty=True)
+
+    # unasync: async
+    def stream_input(
+        self, pid: int, *, timeout: float | None = STREAM_TIMEOUT_S
+    ) -> AsyncCommandInputHandle:
+        """A handle that types into a terminal, in order.
+
+        Args:
+            timeout: seconds the handle is good for; 0 or None for no limit.
+        """
+        return AsyncCommandInputHandle(self._connection, pid, timeout, pty=True)
+
+    # unasync: sync
+    # def stream_input(
+    #     self,
+    #     pid: int,
+    #     data: Iterable[str | bytes],
+    #     *,
+    #     timeout: float | None = STREAM_TIMEOUT_S,
+    # ) -> None:
+    #     """Type what `data` yields into a terminal.
+    #
+    #     Args:
+    #         timeout: seconds until all of it must be taken; 0 or None for no limit.
+    #
+    #     Raises:
+    #         InvalidArgumentException: `data` is itself a str or bytes.
+    #         NotFoundException: no such terminal.
+    #         TimeoutException: the time is up.
+    #     """
+    #     stream_input(self._connection, pid, data, timeout, pty=True)
+    # unasync: end
+
+    # unasync: async
+    async def create(
+        self,
+        size: PtySize,
+        on_data: OutputHandler[PtyOutput],
+        user: Username | None = None,
+        cwd: str | None = None,
+        envs: dict[str, str] | None = None,
+        timeout: float | None = 60,
+        request_timeout: float | None = None,
+    ) -> AsyncCommandHandle:
+        # unasync: sync
+        # def create(
+        #     self,
+        #     size: PtySize,
+        #     user: Username | None = None,
+        #     cwd: str | None = None,
+        #     envs: dict[str, str] | None = None,
+        #     timeout: float | None = 60,
+        #     request_timeout: float | None = None,
+        # ) -> AsyncCommandHandle:
+        # unasync: end
+        """Start `/bin/bash -i -l` on a terminal.
+
+        Args:
+            size: in characters; `resize` changes it.
+            user: as for `commands.run`.
+            cwd: where it starts; relative paths are the home directory's.
+            envs: environment variables over the sandbox's. TERM is xterm-256color, LANG and
+                LC_ALL are C.UTF-8 unless they are among these.
+            timeout: seconds after which it is killed; 0 or None for never.
+            request_timeout: accepted as E2B does.
+
+        Returns:
+            A handle; what the terminal shows comes as bytes.
+
+        Raises:
+            InvalidArgumentException: `cwd` does not exist, or an argument cannot be.
+            AuthenticationException: no such user.
+            SandboxNotRunningException: the sandbox has ended.
+        """
+        defaults = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+        shell = {"argv": ["/bin/bash", "-i", "-l"], "pty": _checked(size), "background": True}
+        # unasync: async
+        on_pty: OutputHandler[bytes] | None = on_data
+        # unasync: sync
+        # on_pty = None
+        # unasync: end
+        return await self._commands._start(
+            shell,
+            {**defaults, **(envs or {})},
+            user,
+            cwd,
+            None,
+            timeout,
+            True,
+            None,
+            None,
+            on_pty=on_pty,
+            takes_stdin=False,
+        )
+
+    # unasync: async
+    async def connect(
+        self,
+        pid: int,
+        on_data: OutputHandler[PtyOutput],
+        timeout: float | None = 60,
+        request_timeout: float | None = None,
+    ) -> AsyncCommandHandle:
+        # unasync: sync
+        # def connect(
+        #     self,
+        #     pid: int,
+        #     timeout: float | None = 60,
+        #     request_timeout: float | None = None,
+        # ) -> AsyncCommandHandle:
+        # unasync: end
+        """A new handle on a terminal; what it showed before is not repeated.
+
+        Args:
+            timeout: seconds to listen for; 0 or None for no limit.
+
+        Raises:
+            NotFoundException: no such terminal.
+        """
+        # unasync: async
+        on_pty: OutputHandler[bytes] | None = on_data
+        # unasync: sync
+        # on_pty = None
+        # unasync: end
+        return await self._commands._connect(
+            pid, timeout, True, None, None, on_pty=on_pty, takes_stdin=False
+        )
+
+    async def resize(self, pid: int, size: PtySize, request_timeout: float | None = None) -> None:
+        """Change a terminal's size; its programs get SIGWINCH.
+
+        Raises:
+            NotFoundException: no such terminal.
+            SandboxException: the process is on no terminal.
+        """
+        request = {"op": "resize", "pid": pid, **_checked(size)}
+        connection = await owner_of(self._connection, pid, request_timeout)
+        await connection.ask(request, request_timeout)
+
+
+def _checked(size: PtySize) -> dict[str, Any]:
+    for what, value in (("rows", size.rows), ("cols", size.cols)):
+        if type(value) is not int or not 0 <= value <= _LARGEST_SIZE:
+            raise InvalidArgumentException(
+                f"size.{what} must be an int from 0 to {_LARGEST_SIZE}, not {value!r}"
+            )
+    return {"rows": size.rows, "cols": size.cols}

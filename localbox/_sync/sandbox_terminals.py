@@ -1,0 +1,32 @@
+# generated from localbox/_async/sandbox_terminals.py by scripts/unasync.py; edit that, not this
+"""What a sandbox offers beside commands and files: terminals, and git."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localbox._sync.sandbox_base import SandboxBase
+
+if TYPE_CHECKING:
+    from localbox._sync.commands import Commands
+    from localbox._sync.pty import Pty
+
+
+class TerminalMethods(SandboxBase):
+    """Both parts are made, and their modules imported, when they are first asked for."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def commands(self) -> Commands: ...
+
+    _pty: Pty | None = None
+
+    @property
+    def pty(self) -> Pty:
+        """Shells on terminals."""
+        if self._pty is None:
+            from localbox._sync.pty import Pty
+
+            self._pty = Pty(self._connection, self.commands)
+        return self._pty
