@@ -3,7 +3,8 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip --disable-pip-version-check install -q
-PYTEST_ARGS ?=
+# Two at a time: most tests wait for something half of the time.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 CODE := localbox scripts tests benchmarks examples
 
 .PHONY: help demo test test-as-ordinary-user check bench fmt unasync clean

@@ -15,6 +15,7 @@ from localbox import (
     InvalidArgumentException,
     Sandbox,
 )
+from tests.leftovers import wait_until
 
 
 def test_a_file_goes_up_under_its_own_name_unless_told_otherwise(sandbox: Sandbox, tmp_path: Path):
@@ -89,10 +90,13 @@ def test_get_hostname_says_what_to_do_instead(sandbox: Sandbox):
 
 
 def test_clearing_ends_processes_that_have_hidden(sandbox: Sandbox):
+    def sleeps() -> bool:
+        return "sleep" in sandbox.commands.run("cat /proc/*/comm").stdout
+
     sandbox.commands.run("setsid sleep 1000 >/dev/null 2>&1 &")
-    assert "sleep" in sandbox.commands.run("cat /proc/*/comm").stdout
+    wait_until(sleeps)
     sandbox.clear()
-    assert "sleep" not in sandbox.commands.run("cat /proc/*/comm").stdout
+    assert not sleeps()
 
 
 def test_clearing_empties_what_can_be_written_whoever_forbids_it(sandbox: Sandbox):
