@@ -197,11 +197,13 @@ def stop_zygotes() -> None:
         _zygotes.clear()
 
 
-def _forget_lock() -> None:
+def _forget_locks() -> None:
     global _lock
     _lock = threading.Lock()
+    for zygote in _zygotes.values():
+        zygote._kernels_lock = threading.Lock()
 
 
 # Another thread may have held it at the fork.
-os.register_at_fork(after_in_child=_forget_lock)
+os.register_at_fork(after_in_child=_forget_locks)
 atexit.register(stop_zygotes)

@@ -149,6 +149,13 @@ def test_a_fork_and_its_parent_take_turns_in_a_context(sandbox: Sandbox) -> None
     assert os.waitpid(pid, 0)[1] == 0
 
 
+def test_a_fork_that_comes_while_a_thread_starts_a_kernel_can_start_kernels(
+    sandbox: Sandbox,
+) -> None:
+    with sandbox._record.zygote._kernels_lock:
+        assert _in_fork(lambda: sandbox.create_code_context().language) == "python"
+
+
 def test_a_fork_can_make_contexts_in_its_parents_sandbox(sandbox: Sandbox) -> None:
     sandbox.run_code("1")
 
