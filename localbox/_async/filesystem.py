@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from localbox._async.connection import AsyncConnection, close_quietly
 from localbox.engine.answers import read_answer
@@ -20,11 +20,11 @@ from localbox.engine.copying import (
     read_whole,
     write_whole,
 )
+from localbox.engine.creation import check_timeout
 from localbox.engine.entries import (
     check_metadata,
     check_path,
     check_upload,
-    check_user,
     to_entry,
     to_write_info,
 )
@@ -38,12 +38,17 @@ from localbox.models import (
     AsyncWriteData,
     AsyncWriteEntry,
     EntryInfo,
+    FilesystemEvent,
+    OutputHandler,
     Username,
     WriteEntry,
     WriteInfo,
 )
 from localbox.protocol.frames import DATA, Message
 from localbox.transport import asyncio as transport
+
+if TYPE_CHECKING:
+    from localbox._async.watch_handle import AsyncWatchHandle
 
 
 class AsyncFileStreamReader(AsyncIterator[bytes]):
@@ -151,9 +156,8 @@ class Filesystem:
             raise InvalidArgumentException(
                 f'format must be "text", "bytes" or "stream", not {format!r}'
             )
-        check_user(user)
         request = {"op": "open_read", "path": check_path(path)}
-        fd, content = await self._open_read(request, request_timeout)
+        fd, content = await self._open_read(request, user, request_timeout)
         if format == "stream":
             return AsyncFileStreamReader(fd, bytes(content))
         try:
@@ -186,7 +190,7 @@ class Filesystem:
             InvalidArgumentException: the path is a directory, a parent is a file, or the data is
                 none of these.
         """
-        check_user(user)
+        connection = await self._connection.as_user(user)
         check_upload(data, gzip, use_octet_stream)
         request: Message = {"op": "open_write", "path": check_path(path)}
         if kept_metadata := check_metadata(metadata):
@@ -194,8 +198,8 @@ class Filesystem:
         whole = as_bytes(data, "data") if isinstance(data, str | bytes | bytearray) else None
         if whole is None:
             check_source(data)
-        deadline = self._connection.request_deadline(request_timeout)
-        async with self._connection.exchange(request, deadline) as exchange:
+        deadline = connection.request_deadline(request_timeout)
+        async with connection.exchange(request, deadline) as exchange:
             answer = read_answer(await exchange.receive(deadline))
             fd = exchange.take_fd()
         try:
@@ -209,7 +213,7 @@ class Filesystem:
                 await transport.run(write_whole, fd, whole, written_path)
         except NotEnoughSpaceException:
             if os.fstat(fd).st_size == 0:
-                await self.remove(written_path)
+                await self.remove(written_path, user)
             raise
         finally:
             close_quietly(fd)
@@ -264,13 +268,13 @@ class Filesystem:
             depth = 1
         if depth < 1:
             raise InvalidArgumentException(f"depth must be at least 1, not {depth}")
-        check_user(user)
+        connection = await self._connection.as_user(user)
         request = {"op": "list_dir", "path": check_path(path), "depth": depth}
-        deadline = self._connection.request_deadline(request_timeout)
+        deadline = connection.request_deadline(request_timeout)
         entries: builtins.list[EntryInfo] = []
         # More than the sandbox can hold means that the answer is not true.
-        limit = self._connection.record.policy.filesystem.files * 100
-        async with self._connection.exchange(request, deadline) as exchange:
+        limit = connection.record.policy.filesystem.files * 100
+        async with connection.exchange(request, deadline) as exchange:
             while "entries" in (answer := read_answer(await exchange.receive(deadline))):
                 entries += map(to_entry, answer["entries"])
                 if len(entries) > limit:
@@ -301,8 +305,8 @@ class Filesystem:
         self, path: str, user: Username | None = None, request_timeout: float | None = None
     ) -> None:
         """Remove a file, or a directory with all it holds. Nothing there is no error."""
-        check_user(user)
-        await self._connection.ask({"op": "remove", "path": check_path(path)}, request_timeout)
+        connection = await self._connection.as_user(user)
+        await connection.ask({"op": "remove", "path": check_path(path)}, request_timeout)
 
     async def rename(
         self,
@@ -331,23 +335,98 @@ class Filesystem:
         Raises:
             InvalidArgumentException: the path, or a parent, is a file.
         """
-        check_user(user)
+        connection = await self._connection.as_user(user)
         request = {"op": "make_dir", "path": check_path(path)}
-        return bool((await self._connection.ask(request, request_timeout))["created"])
+        return bool((await connection.ask(request, request_timeout))["created"])
+
+    # unasync: async
+    async def watch_dir(
+        self,
+        path: str,
+        on_event: OutputHandler[FilesystemEvent],
+        on_exit: OutputHandler[Exception | None] | None = None,
+        user: Username | None = None,
+        request_timeout: float | None = None,
+        timeout: float | None = 60,
+        recursive: bool = False,
+        include_entry: bool = False,
+        allow_network_mounts: bool = False,
+    ) -> AsyncWatchHandle:
+        """Watch a directory.
+
+        Args:
+            on_event: called with each event, in order; may be a coroutine function.
+            on_exit: called once when the watch ends: with the error that ended it, or with None
+                after `stop()`.
+            timeout: seconds to watch for; 0 for as long as the sandbox lives.
+            recursive: directories below it too, those made later included.
+            include_entry: put into each event what the path is at that time, if it is still there.
+            allow_network_mounts: watch even on a network file system, which may tell nothing.
+
+        Raises:
+            FileNotFoundException: no such directory.
+            InvalidArgumentException: not a directory; on a network file system; more directories
+                than can be watched; or the profile does not allow inotify, as "strict" does not.
+        """
+        from localbox._async.watch_handle import AsyncWatchHandle, stream_events
+
+        request = _watch_request(path, recursive, include_entry, allow_network_mounts, polled=False)
+        timeout_s = check_timeout(timeout, "timeout", zero_is_none=True)
+        connection = await self._connection.as_user(user)
+        deadline = connection.request_deadline(request_timeout)
+        events = stream_events(connection, request, timeout_s, deadline)
+        await anext(events)
+        return AsyncWatchHandle(events, on_event, on_exit)
+
+    # unasync: sync
+    # def watch_dir(
+    #     self,
+    #     path: str,
+    #     user: Username | None = None,
+    #     request_timeout: float | None = None,
+    #     recursive: bool = False,
+    #     include_entry: bool = False,
+    #     allow_network_mounts: bool = False,
+    # ) -> WatchHandle:
+    #     """Watch a directory; the handle's `get_new_events` says what has happened.
+    #
+    #     Args:
+    #         recursive: directories below it too, those made later included.
+    #         include_entry: put into each event what the path is at that time, if it is still
+    #             there.
+    #         allow_network_mounts: watch even on a network file system, which may tell nothing.
+    #
+    #     Raises:
+    #         FileNotFoundException: no such directory.
+    #         InvalidArgumentException: not a directory; on a network file system; more directories
+    #             than can be watched; or the profile does not allow inotify, as "strict" does not.
+    #     """
+    #     from localbox._sync.watch_handle import WatchHandle, poll_events
+    #
+    #     request = _watch_request(
+    #         path, recursive, include_entry, allow_network_mounts, polled=True
+    #     )
+    #     connection = self._connection.as_user(user)
+    #     deadline = connection.request_deadline(request_timeout)
+    #     answers = poll_events(connection, request, deadline)
+    #     next(answers)
+    #     return WatchHandle(connection, answers)
+    # unasync: end
 
     async def _entry(
         self, request: Message, user: str | None, request_timeout: float | None
     ) -> EntryInfo:
-        check_user(user)
-        return to_entry((await self._connection.ask(request, request_timeout)).get("entry"))
+        connection = await self._connection.as_user(user)
+        return to_entry((await connection.ask(request, request_timeout)).get("entry"))
 
     async def _open_read(
-        self, request: Message, request_timeout: float | None
+        self, request: Message, user: str | None, request_timeout: float | None
     ) -> tuple[int, bytearray]:
         """A descriptor to copy from or, for files that have no size of their own, the content."""
-        deadline = self._connection.request_deadline(request_timeout)
+        connection = await self._connection.as_user(user)
+        deadline = connection.request_deadline(request_timeout)
         content = bytearray()
-        async with self._connection.exchange(request, deadline) as exchange:
+        async with connection.exchange(request, deadline) as exchange:
             answer = read_answer(await exchange.receive(deadline))
             fd = exchange.take_fd()
             if "inline" in answer:
@@ -384,3 +463,16 @@ class Filesystem:
         # unasync: end
         for content in chunks_of(data):
             offset = await transport.run(append, fd, content, offset, path)
+
+
+def _watch_request(
+    path: str, recursive: bool, include_entry: bool, network_mounts: bool, *, polled: bool
+) -> Message:
+    return {
+        "op": "watch",
+        "path": check_path(path),
+        "recursive": bool(recursive),
+        "entries": bool(include_entry),
+        "network_mounts": bool(network_mounts),
+        "polled": polled,
+    }

@@ -12,7 +12,6 @@ import time
 from collections import deque
 
 from localbox._async.connection import AsyncConnection
-from localbox._async.process_input import owner_of
 from localbox.engine.answers import read_answer
 from localbox.engine.copying import as_bytes
 from localbox.engine.creation import check_timeout
@@ -25,7 +24,6 @@ from localbox.transport import asyncio as transport
 # from collections.abc import Iterable, Iterator
 #
 # from localbox._async.connection import AsyncConnection
-# from localbox._async.process_input import owner_of
 # from localbox.engine.answers import read_answer
 # from localbox.engine.copying import as_bytes
 # from localbox.engine.creation import check_timeout
@@ -106,8 +104,7 @@ class AsyncCommandInputHandle:
     async def _run(self) -> None:
         deadline = None if self._timeout_s is None else time.monotonic() + self._timeout_s
         try:
-            connection = await owner_of(self._connection, self._request["pid"], self._timeout_s)
-            async with connection.exchange(self._request, deadline) as exchange:
+            async with self._connection.exchange(self._request, deadline) as exchange:
                 try:
                     await self._feed(exchange, deadline)
                 except TimeoutError:
@@ -172,7 +169,6 @@ class AsyncCommandInputHandle:
 #     timeout_s = check_timeout(timeout, "timeout", zero_is_none=True)
 #     deadline = None if timeout_s is None else time.monotonic() + timeout_s
 #     request = {"op": "write_stdin", "pid": pid, "pty": pty}
-#     connection = owner_of(connection, pid, timeout_s)
 #     with connection.exchange(request, deadline) as exchange:
 #         try:
 #             for piece in _pieces(data):

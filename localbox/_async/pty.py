@@ -18,7 +18,7 @@ from localbox._async.input_stream import STREAM_TIMEOUT_S, AsyncCommandInputHand
 # unasync: sync
 # from localbox._async.input_stream import STREAM_TIMEOUT_S, stream_input
 # unasync: end
-from localbox._async.process_input import kill_process, owner_of, send_stdin
+from localbox._async.process_input import kill_process, send_stdin
 from localbox.errors import InvalidArgumentException
 from localbox.models import OutputHandler, PtyOutput, PtySize, Username
 
@@ -39,8 +39,7 @@ class Pty:
         Returns:
             False if there is no such process.
         """
-        connection = await owner_of(self._connection, pid, request_timeout)
-        return await kill_process(connection, pid, request_timeout)
+        return await kill_process(self._connection, pid, request_timeout)
 
     async def send_stdin(self, pid: int, data: bytes, request_timeout: float | None = None) -> None:
         r"""Type into a terminal: b"\x03" is Ctrl-C, b"\x04" the end of input.
@@ -50,8 +49,7 @@ class Pty:
             SandboxException: the process is on no terminal, or it was hung up.
             TimeoutException: nobody reads what is typed.
         """
-        connection = await owner_of(self._connection, pid, request_timeout)
-        await send_stdin(connection, pid, data, request_timeout, pty=True)
+        await send_stdin(self._connection, pid, data, request_timeout, pty=True)
 
     # unasync: async
     def stream_input(
@@ -188,8 +186,7 @@ class Pty:
             SandboxException: the process is on no terminal.
         """
         request = {"op": "resize", "pid": pid, **_checked(size)}
-        connection = await owner_of(self._connection, pid, request_timeout)
-        await connection.ask(request, request_timeout)
+        await self._connection.ask(request, request_timeout)
 
 
 def _checked(size: PtySize) -> dict[str, Any]:

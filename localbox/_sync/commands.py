@@ -10,7 +10,7 @@ from typing import Any, Literal, overload
 
 from localbox._sync.command_handle import CommandHandle
 from localbox._sync.connection import GRACE_S, Connection
-from localbox._sync.process_input import close_stdin, kill_process, owner_of, send_stdin
+from localbox._sync.process_input import close_stdin, kill_process, send_stdin
 from localbox.engine.command_output import CommandOutput
 from localbox.engine.creation import check_strings, check_timeout
 from localbox.errors import InvalidArgumentException
@@ -46,8 +46,7 @@ class Commands:
 
     def kill(self, pid: int, request_timeout: float | None = None) -> bool:
         """SIGKILL for a command and its process group; False if there is no such command."""
-        connection = owner_of(self._connection, pid, request_timeout)
-        return kill_process(connection, pid, request_timeout)
+        return kill_process(self._connection, pid, request_timeout)
 
     def send_stdin(self, pid: int, data: str | bytes, request_timeout: float | None = None) -> None:
         """Write to a command's standard input, which must have been opened with `stdin=True`.
@@ -59,8 +58,7 @@ class Commands:
             SandboxException: its standard input is closed.
             TimeoutException: it does not read.
         """
-        connection = owner_of(self._connection, pid, request_timeout)
-        send_stdin(connection, pid, data, request_timeout)
+        send_stdin(self._connection, pid, data, request_timeout)
 
     def stream_input(
         self, pid: int, data: Iterable[str | bytes], *, timeout: float | None = 60.0
@@ -82,8 +80,7 @@ class Commands:
 
     def close_stdin(self, pid: int, request_timeout: float | None = None) -> None:
         """Close a command's standard input, so that it reads the end of the file."""
-        connection = owner_of(self._connection, pid, request_timeout)
-        close_stdin(connection, pid, request_timeout)
+        close_stdin(self._connection, pid, request_timeout)
 
     @overload
     def run(
@@ -279,11 +276,8 @@ class Commands:
         takes_stdin: bool = True,
     ) -> CommandHandle[Any]:
         timeout_s = check_timeout(timeout, "timeout", zero_is_none=True)
-        connection = owner_of(self._connection, pid, None)
-        frames = self._frames(connection, {"op": "connect", "pid": pid}, timeout_s)
-        return self._handle(
-            connection, frames, retain_output, on_stdout, on_stderr, on_pty, takes_stdin
-        )
+        frames = self._frames(self._connection, {"op": "connect", "pid": pid}, timeout_s)
+        return self._handle(frames, retain_output, on_stdout, on_stderr, on_pty, takes_stdin)
 
     def _start(
         self,
@@ -314,13 +308,10 @@ class Commands:
         # The agent ends the command; we only wait a little longer than that for its word.
         wait_s = None if timeout_s is None else timeout_s + GRACE_S
         frames = self._frames(connection, request, wait_s)
-        return self._handle(
-            connection, frames, retain_output, on_stdout, on_stderr, on_pty, takes_stdin
-        )
+        return self._handle(frames, retain_output, on_stdout, on_stderr, on_pty, takes_stdin)
 
     def _handle(
         self,
-        connection: Connection,
         frames: transport.FrameStream,
         retain_output: bool,
         on_stdout: OutputHandler[str] | None,
@@ -332,7 +323,7 @@ class Commands:
         output = CommandOutput(retain_output, limit)
         # The first frame says the pid, or why there is none.
         output.take(next(frames))
-        return CommandHandle(connection, frames, output, takes_stdin=takes_stdin)
+        return CommandHandle(self._connection, frames, output, takes_stdin=takes_stdin)
 
     def _frames(
         self, connection: Connection, request: Message, timeout_s: float | None

@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from localbox.engine.answers import read_answer
+from localbox.engine.base_root import USER
 from localbox.engine.creation import check_timeout
 from localbox.engine.registry import SandboxRecord
 from localbox.errors import (
     InvalidArgumentException,
     ProtocolError,
+    SandboxException,
     SandboxNotRunningException,
     TimeoutException,
 )
@@ -29,12 +32,17 @@ GRACE_S = 5.0
 class Connection:
     def __init__(self, record: SandboxRecord, request_timeout: float | None) -> None:
         self.record = record
-        self._request_timeout = request_timeout
+        self.request_timeout = request_timeout
+
+    @property
+    def rendezvous(self) -> socket.socket:
+        """Where the agent takes new exchanges from."""
+        return self.record.rendezvous
 
     def request_deadline(self, request_timeout: float | None) -> float | None:
         """The moment a request must be answered by, on the monotonic clock; 0 s means never."""
         if request_timeout is None:
-            request_timeout = self._request_timeout
+            request_timeout = self.request_timeout
         if request_timeout is None:
             request_timeout = REQUEST_TIMEOUT_S
         timeout_s = check_timeout(request_timeout, "request_timeout", zero_is_none=True)
@@ -45,21 +53,25 @@ class Connection:
         """An exchange with the agent; what goes wrong in the block becomes E2B's exceptions.
 
         Raises:
-            SandboxNotRunningException: the sandbox has ended; the message says why.
+            SandboxNotRunningException: the sandbox has ended or is paused; the message says why.
             TimeoutException: no answer in time.
             InvalidArgumentException: the request is longer than a request can be.
             ProtocolError: the agent sent nonsense.
         """
+        if self.record.root is not None and "pid" in request:
+            owner = self._owner_of(request["pid"], deadline)
+            if owner is not self:
+                with owner.exchange(request, deadline) as exchange:
+                    yield exchange
+                return
         try:
-            exchange = transport.open_exchange(self.record.rendezvous, request, (), deadline)
+            exchange = transport.open_exchange(self.rendezvous, request, (), deadline)
             with exchange:
                 yield exchange
         except PeerGoneError:
             raise self.why_gone() from None
         except TimeoutError:
-            raise TimeoutException(
-                f"sandbox {self.record.sandbox_id} did not answer in time; see request_timeout"
-            ) from None
+            raise self._why_late() from None
         except FrameError as error:
             raise InvalidArgumentException(f"the request is too long: {error}") from None
         except ProtocolViolationError as error:
@@ -91,7 +103,39 @@ class Connection:
                 raise TimeoutException("the zygote did not answer in time") from None
             return {"running": False, "killed": False, "reason": "its zygote has ended"}
 
-    def why_gone(self) -> SandboxNotRunningException:
+    def as_user(self, user: str | None) -> Connection:
+        """The connection on which requests are done as `user`: "user", which None means, or "root".
+
+        Root's agent is made when it is first asked for.
+
+        Raises:
+            AuthenticationException: this sandbox has no such user; the message says why.
+        """
+        if user is None or user == "" or user == USER:
+            return self
+        from localbox._sync.root_connection import connect_as
+
+        return connect_as(self, user)
+
+    def agents(self) -> list[Connection]:
+        """A connection to each agent there is, the user's first: a process is one agent's own."""
+        if self.record.root is None:
+            return [self]
+        from localbox._sync.root_connection import all_agents
+
+        return all_agents(self)
+
+    def _owner_of(self, pid: int, deadline: float | None) -> Connection:
+        """The connection to the agent that has started process `pid`; the user's if none has."""
+        first, *others = self.agents()
+        for other in others:
+            with other.exchange({"op": "list_processes"}, deadline) as exchange:
+                processes = read_answer(exchange.receive(deadline))["processes"]
+            if any(process["pid"] == pid for process in processes):
+                return other
+        return first
+
+    def why_gone(self) -> SandboxException:
         info = self.ask_zygote({"op": "info"})
         # Running: it is being reaped this moment, or its agent closed the exchange by itself.
         reason = "it is ending" if info["running"] else info["reason"] or "it has ended"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from localbox._sync.connection import Connection, close_quietly
 from localbox.engine.answers import read_answer
@@ -25,7 +25,6 @@ from localbox.engine.entries import (
     check_metadata,
     check_path,
     check_upload,
-    check_user,
     to_entry,
     to_write_info,
 )
@@ -45,6 +44,9 @@ from localbox.models import (
 )
 from localbox.protocol.frames import DATA, Message
 from localbox.transport import blocking as transport
+
+if TYPE_CHECKING:
+    from localbox._sync.watch_handle import WatchHandle
 
 
 class FileStreamReader(Iterator[bytes]):
@@ -152,9 +154,8 @@ class Filesystem:
             raise InvalidArgumentException(
                 f'format must be "text", "bytes" or "stream", not {format!r}'
             )
-        check_user(user)
         request = {"op": "open_read", "path": check_path(path)}
-        fd, content = self._open_read(request, request_timeout)
+        fd, content = self._open_read(request, user, request_timeout)
         if format == "stream":
             return FileStreamReader(fd, bytes(content))
         try:
@@ -187,7 +188,7 @@ class Filesystem:
             InvalidArgumentException: the path is a directory, a parent is a file, or the data is
                 none of these.
         """
-        check_user(user)
+        connection = self._connection.as_user(user)
         check_upload(data, gzip, use_octet_stream)
         request: Message = {"op": "open_write", "path": check_path(path)}
         if kept_metadata := check_metadata(metadata):
@@ -195,8 +196,8 @@ class Filesystem:
         whole = as_bytes(data, "data") if isinstance(data, str | bytes | bytearray) else None
         if whole is None:
             check_source(data)
-        deadline = self._connection.request_deadline(request_timeout)
-        with self._connection.exchange(request, deadline) as exchange:
+        deadline = connection.request_deadline(request_timeout)
+        with connection.exchange(request, deadline) as exchange:
             answer = read_answer(exchange.receive(deadline))
             fd = exchange.take_fd()
         try:
@@ -210,7 +211,7 @@ class Filesystem:
                 transport.run(write_whole, fd, whole, written_path)
         except NotEnoughSpaceException:
             if os.fstat(fd).st_size == 0:
-                self.remove(written_path)
+                self.remove(written_path, user)
             raise
         finally:
             close_quietly(fd)
@@ -265,13 +266,13 @@ class Filesystem:
             depth = 1
         if depth < 1:
             raise InvalidArgumentException(f"depth must be at least 1, not {depth}")
-        check_user(user)
+        connection = self._connection.as_user(user)
         request = {"op": "list_dir", "path": check_path(path), "depth": depth}
-        deadline = self._connection.request_deadline(request_timeout)
+        deadline = connection.request_deadline(request_timeout)
         entries: builtins.list[EntryInfo] = []
         # More than the sandbox can hold means that the answer is not true.
-        limit = self._connection.record.policy.filesystem.files * 100
-        with self._connection.exchange(request, deadline) as exchange:
+        limit = connection.record.policy.filesystem.files * 100
+        with connection.exchange(request, deadline) as exchange:
             while "entries" in (answer := read_answer(exchange.receive(deadline))):
                 entries += map(to_entry, answer["entries"])
                 if len(entries) > limit:
@@ -302,8 +303,8 @@ class Filesystem:
         self, path: str, user: Username | None = None, request_timeout: float | None = None
     ) -> None:
         """Remove a file, or a directory with all it holds. Nothing there is no error."""
-        check_user(user)
-        self._connection.ask({"op": "remove", "path": check_path(path)}, request_timeout)
+        connection = self._connection.as_user(user)
+        connection.ask({"op": "remove", "path": check_path(path)}, request_timeout)
 
     def rename(
         self,
@@ -332,21 +333,55 @@ class Filesystem:
         Raises:
             InvalidArgumentException: the path, or a parent, is a file.
         """
-        check_user(user)
+        connection = self._connection.as_user(user)
         request = {"op": "make_dir", "path": check_path(path)}
-        return bool(self._connection.ask(request, request_timeout)["created"])
+        return bool(connection.ask(request, request_timeout)["created"])
+
+    def watch_dir(
+        self,
+        path: str,
+        user: Username | None = None,
+        request_timeout: float | None = None,
+        recursive: bool = False,
+        include_entry: bool = False,
+        allow_network_mounts: bool = False,
+    ) -> WatchHandle:
+        """Watch a directory; the handle's `get_new_events` says what has happened.
+
+        Args:
+            recursive: directories below it too, those made later included.
+            include_entry: put into each event what the path is at that time, if it is still
+                there.
+            allow_network_mounts: watch even on a network file system, which may tell nothing.
+
+        Raises:
+            FileNotFoundException: no such directory.
+            InvalidArgumentException: not a directory; on a network file system; more directories
+                than can be watched; or the profile does not allow inotify, as "strict" does not.
+        """
+        from localbox._sync.watch_handle import WatchHandle, poll_events
+
+        request = _watch_request(path, recursive, include_entry, allow_network_mounts, polled=True)
+        connection = self._connection.as_user(user)
+        deadline = connection.request_deadline(request_timeout)
+        answers = poll_events(connection, request, deadline)
+        next(answers)
+        return WatchHandle(connection, answers)
 
     def _entry(
         self, request: Message, user: str | None, request_timeout: float | None
     ) -> EntryInfo:
-        check_user(user)
-        return to_entry(self._connection.ask(request, request_timeout).get("entry"))
+        connection = self._connection.as_user(user)
+        return to_entry(connection.ask(request, request_timeout).get("entry"))
 
-    def _open_read(self, request: Message, request_timeout: float | None) -> tuple[int, bytearray]:
+    def _open_read(
+        self, request: Message, user: str | None, request_timeout: float | None
+    ) -> tuple[int, bytearray]:
         """A descriptor to copy from or, for files that have no size of their own, the content."""
-        deadline = self._connection.request_deadline(request_timeout)
+        connection = self._connection.as_user(user)
+        deadline = connection.request_deadline(request_timeout)
         content = bytearray()
-        with self._connection.exchange(request, deadline) as exchange:
+        with connection.exchange(request, deadline) as exchange:
             answer = read_answer(exchange.receive(deadline))
             fd = exchange.take_fd()
             if "inline" in answer:
@@ -375,3 +410,16 @@ class Filesystem:
         # An asynchronous iterable has nowhere to run here; chunks_of says so.
         for content in chunks_of(data):
             offset = transport.run(append, fd, content, offset, path)
+
+
+def _watch_request(
+    path: str, recursive: bool, include_entry: bool, network_mounts: bool, *, polled: bool
+) -> Message:
+    return {
+        "op": "watch",
+        "path": check_path(path),
+        "recursive": bool(recursive),
+        "entries": bool(include_entry),
+        "network_mounts": bool(network_mounts),
+        "polled": polled,
+    }

@@ -140,6 +140,15 @@ class Program:
     def drop_all_capabilities(self) -> None:
         self.call("capset", syscalls.CAP_HEADER, bytes(24), told="none")
 
+    def set_capabilities(self, usable: int, inheritable: int) -> None:
+        """Sets of bits; `usable` is the permitted and the effective one."""
+        low, high = (
+            (usable >> shift & 0xFFFFFFFF,) * 2 + (inheritable >> shift & 0xFFFFFFFF,)
+            for shift in (0, 32)
+        )
+        data = struct.pack("=6I", *low, *high)
+        self.call("capset", syscalls.CAP_HEADER, data, told=f"{usable:#x}")
+
     def landlock_ruleset(self, handled_fs: int, scoped: int, abi: int) -> int:
         fd = self._next_fd()
         attr, size = syscalls.landlock_attr(handled_fs, scoped, abi)

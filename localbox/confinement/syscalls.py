@@ -149,6 +149,18 @@ def unshare(flags: int) -> None:
         raise _fail("unshare", hex(flags))
 
 
+def set_parent_death_signal(number: int) -> None:
+    """The signal this process gets when the thread that forked it ends. See PR_SET_PDEATHSIG."""
+    if _libc.prctl(ctypes.c_int(PR_SET_PDEATHSIG), ctypes.c_ulong(number), 0, 0, 0):
+        raise _fail("prctl", "PR_SET_PDEATHSIG")
+
+
+def syncfs(fd: int) -> None:
+    """Write to disk what the filesystem of `fd` still holds in memory."""
+    if _libc.syncfs(ctypes.c_int(fd)):
+        raise _fail("syncfs", fd)
+
+
 def setns(fd: int, kind: int) -> None:
     if _libc.setns(ctypes.c_int(fd), ctypes.c_int(kind)):
         raise _fail("setns", hex(kind))
@@ -355,6 +367,33 @@ def set_window_size(fd: int, rows: int, cols: int) -> None:
     if _step(number_of("ioctl"), fd, _TIOCSWINSZ, ctypes.addressof(size), 0, 0, 0) < 0:
         raise _fail("ioctl", f"{fd}, TIOCSWINSZ")
 
+
+def close_from(first_fd: int) -> None:
+    """Close every descriptor from `first_fd` on."""
+    _step(_close_range_nr, first_fd, 0xFFFFFFFF, 0, 0, 0, 0)
+
+
+def inotify_init() -> int:
+    fd = _libc.inotify_init1(ctypes.c_int(os.O_NONBLOCK | os.O_CLOEXEC))
+    if fd < 0:
+        raise _fail("inotify_init1")
+    return int(fd)
+
+
+def inotify_add_watch(fd: int, path: str, mask: int) -> int:
+    wd = _libc.inotify_add_watch(ctypes.c_int(fd), _path(path), ctypes.c_uint32(mask))
+    if wd < 0:
+        raise _fail("inotify_add_watch", path)
+    return int(wd)
+
+
+def inotify_rm_watch(fd: int, wd: int) -> None:
+    if _libc.inotify_rm_watch(ctypes.c_int(fd), ctypes.c_int(wd)) < 0:
+        raise _fail("inotify_rm_watch", wd)
+
+
+# What an agent is given in order to watch directories: guest code imports none of this.
+WATCH_CALLS = (inotify_init, inotify_add_watch, inotify_rm_watch), close_from
 
 STEP_LENGTH = 8
 

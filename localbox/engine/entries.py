@@ -6,8 +6,14 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from localbox.errors import AuthenticationException, InvalidArgumentException, ProtocolError
-from localbox.models import EntryInfo, FileType, WriteInfo
+from localbox.errors import InvalidArgumentException, ProtocolError
+from localbox.models import (
+    EntryInfo,
+    FilesystemEvent,
+    FilesystemEventType,
+    FileType,
+    WriteInfo,
+)
 
 # The token of HTTP, for E2B sends keys as names of headers. 255 bytes is the kernel's limit for
 # the name of an attribute, which begins with "user.e2b.".
@@ -43,6 +49,22 @@ def to_entry(entry: Any) -> EntryInfo:
         raise ProtocolError(f"the agent described a file as {entry!r:.200}") from error
 
 
+def to_event(event: Any) -> FilesystemEvent:
+    """
+    Raises:
+        ProtocolError: it is not an event.
+    """
+    try:
+        entry = event["entry"]
+        return FilesystemEvent(
+            name=str(event["name"]),
+            type=FilesystemEventType(event["type"]),
+            entry=None if entry is None else to_entry(entry),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProtocolError(f"the agent told of a change as {event!r:.200}") from error
+
+
 def _to_metadata(notes: Any) -> dict[str, str] | None:
     return {str(key): str(value) for key, value in notes.items()} if notes else None
 
@@ -63,15 +85,6 @@ def check_path(path: object) -> str:
     if "\0" in path:
         raise InvalidArgumentException(f"a path cannot contain a NUL byte: {path!r}")
     return path
-
-
-def check_user(user: str | None) -> None:
-    """
-    Raises:
-        AuthenticationException: this sandbox has no such user.
-    """
-    if user not in (None, "", "user"):
-        raise AuthenticationException(f"there is no user {user!r} in this sandbox")
 
 
 def check_metadata(metadata: dict[str, str] | None) -> dict[str, str]:

@@ -16,6 +16,10 @@ from localbox.policy import Policy
 
 if TYPE_CHECKING:
     from localbox.engine.contexts import Contexts
+    from localbox.engine.volume_mounts import VolumeMount
+    from localbox.engine.lifecycle import Lifecycle
+    from localbox.engine.root_agent import RootAgent
+    from localbox.models import SandboxNetworkInfo
 
 
 @dataclass
@@ -30,8 +34,21 @@ class SandboxRecord:
     template: str
     metadata: Mapping[str, str]
     envs: Mapping[str, str]
+    volumes: tuple[VolumeMount, ...] = ()
+    # As asked for with network=; what stands is the policy's.
+    network: SandboxNetworkInfo | None = None
     # Made when first asked for: most sandboxes run no cells.
     contexts: Contexts | None = None
+    # Likewise: of most only the user is asked for anything.
+    root: RootAgent | None = None
+    # What was asked for at its creation; None if nothing was.
+    lifecycle: Lifecycle | None = None
+    # Whether to ask the zygote before anything else: nobody tells us of a pause at a timeout.
+    may_be_paused: bool = False
+
+    def volume_paths(self) -> tuple[str, ...]:
+        """Where in the sandbox its volumes are; a part of its plan."""
+        return tuple(mount.guest_path for mount in self.volumes)
 
 
 class _Nobody(socket.socket):
@@ -69,6 +86,11 @@ def find(sandbox_id: str) -> SandboxRecord | None:
         return _records.get(sandbox_id)
 
 
+def all_records() -> list[SandboxRecord]:
+    with _lock:
+        return [*_records.values()]
+
+
 def forget(sandbox_id: str) -> None:
     """Drop the record of a sandbox that has ended, and its socket."""
     with _lock:
@@ -89,6 +111,18 @@ def contexts_of(record: SandboxRecord) -> Contexts:
         return record.contexts
 
 
+def root_of(record: SandboxRecord) -> RootAgent:
+    from localbox.engine.root_agent import RootAgent
+
+    with _lock:
+        if record.rendezvous is NOBODY:
+            # See contexts_of.
+            return RootAgent()
+        if record.root is None:
+            record.root = RootAgent()
+        return record.root
+
+
 def _sweep() -> None:
     poll = select.poll()
     by_fd = {record.rendezvous.fileno(): record for record in _records.values()}
@@ -103,6 +137,7 @@ def _sweep() -> None:
 def _release(record: SandboxRecord) -> None:
     record.rendezvous = NOBODY
     record.contexts = None
+    record.root = None
 
 
 def _forget_lock() -> None:

@@ -140,6 +140,11 @@ def _outside_own_trees(path: str) -> None:
             raise ValueError(f"{path!r}: {tree} is the sandbox's own and cannot be shared")
 
 
+def boolean(value: object) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, not {value!r}")
+
+
 def hostname(name: object) -> None:
     """Require one label of a host name (RFC 1123)."""
     if not isinstance(name, str) or not _HOSTNAME.fullmatch(name):

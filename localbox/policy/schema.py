@@ -209,7 +209,7 @@ def _calls(node: Node) -> tuple[str, ...]:
 
 SECTIONS: dict[str, dict[str, Reader]] = {
     "isolation": {"require": _texts, "prefer": _texts, "on_unavailable": _text},
-    "process": {"hostname": _text, "env": _environment, "preload": _texts},
+    "process": {"hostname": _text, "env": _environment, "preload": _texts, "root_user": _boolean},
     "filesystem": {
         "readonly": _mounts,
         "readwrite": _mounts,

@@ -93,11 +93,13 @@ class Process:
         hostname: the UTS namespace's host name.
         env: variables every process starts with, besides PATH, HOME and the like.
         preload: modules imported once in the zygote and shared by all sandboxes.
+        root_user: whether `user="root"` may be asked for.
     """
 
     hostname: str
     env: tuple[tuple[str, str], ...]
     preload: tuple[str, ...]
+    root_user: bool
 
     def __post_init__(self) -> None:
         with field_of("process", "hostname"):
@@ -106,6 +108,8 @@ class Process:
             checks.environment(self.env)
         with field_of("process", "preload"):
             checks.modules(self.preload)
+        with field_of("process", "root_user"):
+            checks.boolean(self.root_user)
 
 
 @dataclass(frozen=True, slots=True)

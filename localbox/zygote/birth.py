@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 
 from localbox.confinement import cgroups, identity, landlock, syscalls, walls
 from localbox.confinement.host_proc import hold_host_proc, open_proc
-from localbox.confinement.root_template import build_template
+from localbox.confinement.root_template import LAYERS, build_template
 from localbox.confinement.walls import WallFailure, building
 from localbox.protocol.frames import encode_message
 from localbox.zygote.live import LiveSandbox
@@ -19,7 +20,10 @@ from localbox.zygote.serving import keep_free
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
+
+    from localbox.zygote.root_agent import RootAgents
 
 _NAMESPACES = syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID
 
@@ -61,7 +65,8 @@ class Nursery:
         self._parking = Parking()
         self._slots = identity.UidSlots(self._parking.host_network_fd) if self._is_root else None
         self._landlock_abi = syscalls.landlock_abi()
-        self._pidfd = os.pidfd_open(os.getpid())
+        self.pidfd = os.pidfd_open(os.getpid())
+        self._root_agents: dict[str, RootAgents] = {}  # by digest
         self._cgroups = cgroups.Cgroups(cgroup_roots)
 
     def learn(self, digest: str, plan: dict[str, Any]) -> None:
@@ -78,16 +83,18 @@ class Nursery:
         with building(walls.MOUNT_NAMESPACE):
             syscalls.setns(self._host_view_fd, syscalls.CLONE_NEWNS)
             self._current = None
+            if plan["volumes"]:
+                # Once the template is entered nothing can be imported.
+                import localbox.zygote.volumes  # noqa: F401
             build_template(plan)
             mount_namespace_fd = open_proc("self/ns/mnt")
-            lowers = len(plan["overlays"]) if self._can_shift(plan) else 0
+            plan["shifted"] = self._shiftable(plan)
             program = plan_walls(
                 plan,
                 shifts_ids=self._is_root,
-                lowers=lowers,
+                lowers=len(plan["shifted"]),
                 landlock_abi=self._landlock_abi,
             )
-        plan["lowers"] = lowers
         settings = {
             "env": plan["env"],
             "extra_env": {},
@@ -106,8 +113,12 @@ class Nursery:
         timeout_s: float,
         rendezvous_fd: int,
         reply_fd: int,
+        volumes: Sequence[str] = (),
     ) -> LiveSandbox:
         """Start a sandbox; it builds its walls by itself and answers on `reply_fd`.
+
+        Args:
+            volumes: host paths, in the order of the plan's `volumes`.
 
         Raises:
             WallFailure: the namespaces cannot be had or the ids not be mapped.
@@ -123,6 +134,7 @@ class Nursery:
         slot = None
         cgroup = None
         open_fds: list[int] = []
+        held_volumes: list[int] = []
         try:
             if self._slots is not None:
                 if self._slots.empty:
@@ -135,8 +147,10 @@ class Nursery:
             open_fds += (go_reader, go_writer)
             self._parking.enter(plan)
             lower_fds = self._shifted_lowers(plan, slot, open_fds)
+            if volumes:
+                lower_fds += self._open_volumes(template, volumes, slot, open_fds, held_volumes)
             birth = Birth(
-                fds=(rendezvous_fd, reply_fd, go_reader, self._pidfd, *lower_fds),
+                fds=(rendezvous_fd, reply_fd, go_reader, self.pidfd, *lower_fds),
                 program=template.walls.program,
                 settings=template.settings,
                 ready=template.ready(cgroup.description if cgroup else None),
@@ -169,7 +183,10 @@ class Nursery:
                 slot=slot,
                 cgroup=cgroup,
             )
+            sandbox.volumes = held_volumes
         except BaseException:
+            for fd in held_volumes:
+                os.close(fd)
             if cgroup is not None:
                 self._cgroups.remove(cgroup)
             if slot is not None and self._slots is not None:
@@ -181,6 +198,33 @@ class Nursery:
         sandbox.set_timeout(timeout_s)
         self._parking.leave()
         return sandbox
+
+    def enter_host_view(self) -> None:
+        """For a child of ours: be where the host's files are, and modules to import."""
+        syscalls.setns(self._host_view_fd, syscalls.CLONE_NEWNS)
+
+    def forget(self, digest: str) -> None:
+        """Let go of a plan that no sandbox will be made of any more, and of what it shows."""
+        template = self._templates.pop(digest, None)
+        self._root_agents.pop(digest, None)
+        if template is None:
+            return
+        os.close(template.mount_namespace_fd)
+        if self._current == digest:
+            self._current = None
+            self.enter_host_view()
+
+    def root_agents(self, digest: str) -> RootAgents:
+        """What makes agents for the root of sandboxes of a plan."""
+        if digest not in self._root_agents:
+            # Nothing can be imported where the host's files are not to be seen.
+            self._current = None
+            syscalls.setns(self._host_view_fd, syscalls.CLONE_NEWNS)
+            from localbox.zygote.root_agent import RootAgents
+
+            plan = self._templates[digest].plan
+            self._root_agents[digest] = RootAgents(plan, self._landlock_abi)
+        return self._root_agents[digest]
 
     def _dress(self, digest: str) -> None:
         """Look as Python programs in sandboxes of this plan shall, so that they need not change.
@@ -202,16 +246,52 @@ class Nursery:
         """Take back what was lent to a sandbox that has been reaped."""
         if sandbox.cgroup is not None:
             self._cgroups.remove(sandbox.cgroup)
+        for fd in sandbox.volumes:
+            os.close(fd)
         if self._slots is not None and sandbox.slot is not None:
             self._slots.give_back(sandbox.slot)
 
-    def _can_shift(self, plan: dict[str, Any]) -> bool:
-        """Whether the overlays' lower directories can be id-mapped; an overlay itself cannot.
+    def _open_volumes(
+        self,
+        template: _Template,
+        host_paths: Sequence[str],
+        slot: identity.UidSlot | None,
+        open_fds: list[int],
+        held: list[int],
+    ) -> list[int]:
+        # Imported by then; see learn.
+        from localbox.zygote.volumes import open_volumes
+
+        # Only there are they to be found.
+        syscalls.setns(self._host_view_fd, syscalls.CLONE_NEWNS)
+        try:
+            return open_volumes(host_paths, slot, open_fds, held)
+        finally:
+            syscalls.setns(template.mount_namespace_fd, syscalls.CLONE_NEWNS)
+
+    def _shiftable(self, plan: dict[str, Any]) -> list[str]:
+        """The overlays' lower directories and the layers, as far as they can be id-mapped.
 
         Files of host root are nobody's inside, so that the sandbox's user could not replace them
-        even in its own overlay; id-mapped they look like the user's own.
+        even in its own overlay; id-mapped they look like the user's own. An overlay itself cannot
+        be id-mapped; its lower directories can.
         """
-        if self._slots is None or not plan["overlays"]:
+        layers = [f"{LAYERS}/{number}" for number in range(len(plan["layers"]))]
+        if self._slots is None:
+            return []
+        if self._can_shift(plan["overlays"] + layers):
+            return [*plan["overlays"], *layers]
+        if layers and not self._can_shift(layers):
+            raise OSError(
+                errno.EOPNOTSUPP,
+                "the filesystem that snapshots are kept on has no id-mapped mounts, which root's "
+                "sandboxes need; set LOCALBOX_DATA_DIR to a directory on ext4, xfs, btrfs or tmpfs",
+            )
+        return layers
+
+    def _can_shift(self, paths: list[str]) -> bool:
+        assert self._slots is not None
+        if not paths:
             return False
         if self._slots.empty:
             self._parking.leave()
@@ -219,7 +299,7 @@ class Nursery:
         slot = self._slots.take()
         open_fds: list[int] = []
         try:
-            _shift_lowers(plan["overlays"], slot, open_fds)
+            _shift_lowers(paths, slot, open_fds)
         except OSError:
             return False
         finally:
@@ -231,21 +311,21 @@ class Nursery:
     def _shifted_lowers(
         self, plan: dict[str, Any], slot: identity.UidSlot | None, open_fds: list[int]
     ) -> list[int]:
-        if slot is None or not plan["lowers"]:
+        if slot is None or not plan["shifted"]:
             return []
         with building(walls.PRIVATE_ROOT):
-            return _shift_lowers(plan["overlays"], slot, open_fds)
+            return _shift_lowers(plan["shifted"], slot, open_fds)
 
 
-def _shift_lowers(guest_paths: list[str], slot: identity.UidSlot, open_fds: list[int]) -> list[int]:
+def _shift_lowers(paths: list[str], slot: identity.UidSlot, open_fds: list[int]) -> list[int]:
     """Detached copies of directories of the template, id-mapped for `slot`.
 
     Args:
         open_fds: gets them too, as soon as they are open, so that the caller can close them.
     """
     fds: list[int] = []
-    for guest_path in guest_paths:
-        fd = syscalls.open_tree(guest_path, recursive=False)
+    for path in paths:
+        fd = syscalls.open_tree(path, recursive=False)
         open_fds.append(fd)
         syscalls.mount_setattr(
             fd, attr_set=syscalls.MOUNT_ATTR_IDMAP, userns_fd=slot.id_shift(), recursive=False

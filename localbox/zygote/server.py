@@ -13,7 +13,10 @@ import time
 
 from localbox.confinement.walls import CGROUP, WallFailure, building
 from localbox.protocol.frames import Message, encode_datagram
+from localbox.zygote import pausing
 from localbox.zygote.birth import Nursery
+from localbox.zygote.control import OPERATIONS, admit, control
+from localbox.zygote.errands import ERRANDS, Errands
 from localbox.zygote.live import Kernel, LiveSandbox
 from localbox.zygote.memory import MemoryWatch
 from localbox.zygote.order import Order
@@ -29,6 +32,10 @@ _REMEMBERED_ENDS = 4096
 # Preparing for the next one then would compete with it for a processor.
 _BREATHER_S = 0.008
 _NEVER = float("inf")
+_NO_ROOT = (
+    'there is no user "root" in this sandbox: this program runs as an ordinary user, who has one '
+    'id to give to the sandbox, and "user" is it; run the program as root to have both'
+)
 
 
 class Zygote(Server):
@@ -46,6 +53,7 @@ class Zygote(Server):
         self._by_pidfd: dict[int, LiveSandbox] = {}
         self._ended: dict[str, str] = {}  # why
         self._memory = MemoryWatch()
+        self._errands = Errands(self._poll, self._nursery.enter_host_view)
         self._get_ready_at = _NEVER
         self._later: list[Order] = []
         self._expected: dict[int, Order] = {}  # by the socket on which the newborn will speak
@@ -85,7 +93,7 @@ class Zygote(Server):
                 self._fill(self._later.pop(0))
         for sandbox in list(self._live.values()):
             if sandbox.deadline <= now:
-                sandbox.end("its timeout expired")
+                pausing.expire(sandbox)
         self._memory.look(self._live.values(), now)
 
     # Requests
@@ -115,8 +123,21 @@ class Zygote(Server):
             self._lend(request["id"], reply)
         elif operation == "adopt":
             answer(reply, self._adopt(request, passed[0]))
+        elif operation == "root_agent":
+            self._start_root_agent(request["id"], reply, passed[0])
         elif operation == "why_killed":
             answer(reply, self._why_killed(request["id"], request["pid"]))
+        elif operation in ERRANDS:
+            self._run_errand(request, reply, passed[0])
+        elif operation == "forget_plan":
+            self._nursery.forget(request["digest"])
+            answer(reply, {"ok": True})
+        elif operation in OPERATIONS:
+            sandbox = self._live.get(request["id"])
+            if sandbox is None or sandbox.end_reason is not None:
+                answer(reply, self._info(request["id"]))
+            else:
+                answer(reply, control(sandbox, request))
         else:
             answer(reply, {"error": {"kind": "internal", "message": "unknown request"}})
 
@@ -127,7 +148,9 @@ class Zygote(Server):
             timeout_s=request["timeout_s"],
             rendezvous_fd=rendezvous_fd,
             reply_fd=reply.fileno(),
+            volumes=request.get("volumes", ()),
         )
+        sandbox.digest = request["digest"]
         self._live[sandbox.sandbox_id] = sandbox
         self._by_pidfd[sandbox.pidfd] = sandbox
         self._poll.register(sandbox.pidfd, select.EPOLLIN)
@@ -175,7 +198,7 @@ class Zygote(Server):
 
     def _set_timeout(self, sandbox_id: str, timeout_s: float) -> Message:
         sandbox = self._live.get(sandbox_id)
-        if sandbox is not None and sandbox.end_reason is None:
+        if sandbox is not None and sandbox.end_reason is None and not sandbox.paused:
             sandbox.set_timeout(timeout_s)
         return self._info(sandbox_id)
 
@@ -189,13 +212,17 @@ class Zygote(Server):
                 "running": True,
                 "pid": sandbox.pid,
                 "started_at": sandbox.started_at,
-                "remaining_s": sandbox.deadline - time.monotonic(),
+                "remaining_s": pausing.remaining_s(sandbox),
+                "paused": sandbox.paused,
+                "memory_bytes": sandbox.memory_bytes,
             }
         return {"running": False, "reason": self._ended.get(sandbox_id)}
 
     def _reap(self, pidfd: int) -> None:
         if pidfd in self._expected:
             self._hear(pidfd)
+            return
+        if self._errands.finish(pidfd):
             return
         sandbox = self._by_pidfd.get(pidfd)
         if sandbox is None:
@@ -227,6 +254,8 @@ class Zygote(Server):
         sandbox = self._live.get(sandbox_id)
         if sandbox is None or sandbox.end_reason is not None:
             answer(reply, self._info(sandbox_id))
+        elif sandbox.paused:
+            answer(reply, {"running": False})
         else:
             answer(reply, {"running": True}, sandbox.pidfd)
 
@@ -236,18 +265,57 @@ class Zygote(Server):
         if sandbox is None:
             return self._info(request["id"])
         kernel = Kernel(request["pid"], os.dup(pidfd))
+        self._watch_kernel(sandbox, kernel)
+        if sandbox.cgroup is not None:
+            with building(CGROUP), contextlib.suppress(ProcessLookupError):
+                sandbox.cgroup.take_in(kernel.pid)
+        admit(sandbox, kernel)
+        return {"running": True}
+
+    def _run_errand(self, request: Message, reply: _socket.socket, passed_fd: int) -> None:
+        sandbox = None
+        if request["op"] == "capture":
+            sandbox = self._live.get(request["id"])
+            if sandbox is None or sandbox.end_reason is not None:
+                answer(reply, self._info(request["id"]))
+                return
+        self._errands.start(request, reply, passed_fd, sandbox)
+
+    def _start_root_agent(self, sandbox_id: str, reply: _socket.socket, rendezvous_fd: int) -> None:
+        """Let a process into the sandbox that is its root's agent; it answers by itself."""
+        sandbox = self._live.get(sandbox_id)
+        if sandbox is None or sandbox.end_reason is not None:
+            answer(reply, self._info(sandbox_id))
+            return
+        if sandbox.paused:
+            answer(reply, {"running": False})
+            return
+        if sandbox.slot is None:
+            answer(reply, {"error": {"kind": "unauthenticated", "message": _NO_ROOT}})
+            return
+        agents = self._nursery.root_agents(sandbox.digest)
+        pid, pidfd = agents.clone(
+            sandbox,
+            rendezvous_fd=rendezvous_fd,
+            reply_fd=reply.fileno(),
+            zygote_fd=self._nursery.pidfd,
+        )
+        kernel = Kernel(pid, pidfd, is_ours=True)
+        self._watch_kernel(sandbox, kernel)
+        reply.close()  # the child has its own
+
+    def _watch_kernel(self, sandbox: LiveSandbox, kernel: Kernel) -> None:
         sandbox.kernels[kernel.pidfd] = kernel
         self._by_pidfd[kernel.pidfd] = sandbox
         self._poll.register(kernel.pidfd, select.EPOLLIN)
-        if sandbox.cgroup is not None:
-            with building(CGROUP), contextlib.suppress(ProcessLookupError):
-                sandbox.cgroup.adopt(kernel.pid)
-        return {"running": True}
 
     def _forget_kernel(self, sandbox: LiveSandbox, pidfd: int) -> None:
         self._poll.unregister(pidfd)
         del self._by_pidfd[pidfd]
-        del sandbox.kernels[pidfd]
+        kernel = sandbox.kernels.pop(pidfd)
+        if kernel.is_ours:
+            # PID 1 ends only when whoever came from outside is reaped. See pid_namespaces(7).
+            os.waitpid(kernel.pid, 0)
         os.close(pidfd)
 
     def _why_killed(self, sandbox_id: str, pid: int) -> Message:

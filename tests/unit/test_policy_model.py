@@ -183,7 +183,7 @@ def test_a_policy_cannot_be_changed() -> None:
 
 
 CHANGES: list[Callable[[], Policy]] = [
-    lambda: dataclasses.replace(DEFAULT, process=Process("other", (), ())),
+    lambda: dataclasses.replace(DEFAULT, process=Process("other", (), (), True)),
     lambda: dataclasses.replace(DEFAULT, network=Network("none")),
     lambda: dataclasses.replace(DEFAULT, resources=changed("resources", pids=255)),
     lambda: dataclasses.replace(DEFAULT, filesystem=changed("filesystem", files=100)),
