@@ -12,9 +12,8 @@ import array
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from itertools import islice
 
-from localbox.guest import files
+from localbox.guest import files, watching
 from localbox.guest.connection import Connection, error_message
 from localbox.guest.loop import READ, Loop
 from localbox.guest.paths import resolve_path
@@ -38,8 +37,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from localbox.guest.terminals import SetWindowSize
+    from localbox.guest.watch_tree import InotifyCalls
 
-_ENTRIES_PER_MESSAGE = 1000
 # Files without a size of their own (/proc) are read by the agent, up to this much.
 _INLINE_BYTES = 16 * 1024 * 1024
 
@@ -60,6 +59,7 @@ class Agent:
         settings: dict[str, Any],
         become_guest: Callable[[], None],
         set_window_size: SetWindowSize,
+        watch_calls: tuple[InotifyCalls, Callable[[int], None]],
     ) -> None:
         """
         Args:
@@ -70,11 +70,13 @@ class Agent:
                 standard ones and the status pipe, and lets /proc show it. Its system calls are
                 not ours to import.
             set_window_size: of a terminal; likewise.
+            watch_calls: inotify's three, and close_from(fd); likewise.
         """
         self._rendezvous = rendezvous
         self._settings = settings
         self._become_guest = become_guest
         self._set_window_size = set_window_size
+        self._watch_calls = watch_calls
         self._home: str = settings["home"]
         self._env: dict[str, str] = settings["env"]
         self._loop = Loop()
@@ -356,13 +358,8 @@ class Agent:
         path, depth = self._path(request["path"]), int(request["depth"])
 
         def listing() -> Iterator[Message]:
-            entries = files.walk(path, depth)
-            while batch := list(islice(entries, _ENTRIES_PER_MESSAGE)):
-                # With metadata a thousand may be too long for a message, and few files have any.
-                if any(entry["metadata"] for entry in batch):
-                    yield from ({"entries": [entry]} for entry in batch)
-                else:
-                    yield {"entries": batch}
+            for batch in files.batched(files.walk(path, depth), files.weight):
+                yield {"entries": batch}
             yield {"ok": True}
 
         _in_worker(connection, listing)
@@ -375,6 +372,9 @@ class Agent:
             yield {"ok": True}
 
         _in_worker(connection, removal)
+
+    def _do_watch(self, connection: Connection, request: Message) -> None:
+        watching.watch(connection, self._path(request["path"]), request, *self._watch_calls)
 
 
 def _in_worker(connection: Connection, answers: Callable[[], Iterator[Message]]) -> None:

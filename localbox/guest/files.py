@@ -8,13 +8,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from localbox.guest import metadata
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+# How much of descriptions goes into one message, counted in characters; JSON may write six bytes
+# for one, and a message has at most 8 MiB.
+BATCH_WEIGHT = 256 * 1024
 
 _NAMES = {0: "root", 1000: "user"}
 
@@ -64,6 +68,34 @@ def describe(path: str) -> dict[str, Any]:
         except OSError:
             pass
     return entry
+
+
+def weight(entry: dict[str, Any]) -> int:
+    """How much room a description takes in a message, in characters, roughly."""
+    notes = entry["metadata"] or {}
+    return (
+        300
+        + len(entry["path"])
+        + len(entry["name"])
+        + len(entry["symlink_target"] or "")
+        + sum(len(key) + len(value) for key, value in notes.items())
+    )
+
+
+def batched(
+    items: Iterable[dict[str, Any]], weigh: Callable[[dict[str, Any]], int]
+) -> Iterator[list[dict[str, Any]]]:
+    """As many at a time as fit in a message; at least one."""
+    batch: list[dict[str, Any]] = []
+    total = 0
+    for item in items:
+        batch.append(item)
+        total += weigh(item)
+        if total >= BATCH_WEIGHT:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
 
 
 def walk(path: str, depth: int) -> Iterator[dict[str, Any]]:

@@ -54,6 +54,7 @@ def run_sandbox(birth: Birth) -> NoReturn:
             birth.settings,
             _become_guest,
             syscalls.set_window_size,
+            syscalls.WATCH_CALLS,
         )
         reply.sendall(birth.ready)
         reply.close()
