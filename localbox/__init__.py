@@ -7,8 +7,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from localbox._async.command_handle import AsyncCommandHandle as AsyncCommandHandle
     from localbox._async.sandbox import AsyncSandbox as AsyncSandbox
+    from localbox._async.volume import AsyncVolume as AsyncVolume
+    from localbox._async.watch_handle import AsyncWatchHandle as AsyncWatchHandle
     from localbox._sync.command_handle import CommandHandle as CommandHandle
     from localbox._sync.sandbox import Sandbox as Sandbox
+    from localbox._sync.volume import Volume as Volume
+    from localbox._sync.watch_handle import WatchHandle as WatchHandle
     from localbox.charts import BarChart as BarChart
     from localbox.charts import BarData as BarData
     from localbox.charts import BoxAndWhiskerChart as BoxAndWhiskerChart
@@ -126,13 +130,21 @@ if TYPE_CHECKING:
     )
     from localbox.models_network import SandboxNetworkUpdate as SandboxNetworkUpdate
     from localbox.policy import load_profile as load_profile
+    from localbox.volume_models import VolumeAndToken as VolumeAndToken
+    from localbox.volume_models import VolumeEntryStat as VolumeEntryStat
+    from localbox.volume_models import VolumeFileType as VolumeFileType
+    from localbox.volume_models import VolumeInfo as VolumeInfo
 
 # The imports above, as __getattr__ needs them; tests/unit/test_import_cost.py compares the two.
 _HOME = {
     "AsyncCommandHandle": "localbox._async.command_handle",
     "AsyncSandbox": "localbox._async.sandbox",
+    "AsyncVolume": "localbox._async.volume",
+    "AsyncWatchHandle": "localbox._async.watch_handle",
     "CommandHandle": "localbox._sync.command_handle",
     "Sandbox": "localbox._sync.sandbox",
+    "Volume": "localbox._sync.volume",
+    "WatchHandle": "localbox._sync.watch_handle",
     "BarChart": "localbox.charts",
     "BarData": "localbox.charts",
     "BoxAndWhiskerChart": "localbox.charts",
@@ -244,6 +256,10 @@ _HOME = {
     "SandboxNetworkTransformResolver": "localbox.models_network",
     "SandboxNetworkUpdate": "localbox.models_network",
     "load_profile": "localbox.policy",
+    "VolumeAndToken": "localbox.volume_models",
+    "VolumeEntryStat": "localbox.volume_models",
+    "VolumeFileType": "localbox.volume_models",
+    "VolumeInfo": "localbox.volume_models",
 }
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604 (the table is the list)
