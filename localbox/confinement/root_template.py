@@ -23,6 +23,7 @@ STAGE = WORKSHOP + "/stage"
 LOWER = WORKSHOP + "/lower"
 LATE = WORKSHOP + "/late"
 EMPTY = WORKSHOP + "/empty"
+LAYERS = WORKSHOP + "/layers"
 
 _READ_ONLY = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -45,7 +46,7 @@ def build_template(plan: dict[str, Any]) -> None:
 
     Args:
         plan: the sandbox plan; of its `template` the `binds` (source, target, file, writable,
-            late), `symlinks`, `directories`, `files`, `copies`, `hidden`.
+            late), `symlinks`, `directories`, `files`, `copies`, `hidden`; and its `layers`.
 
     Raises:
         OSError: a source is missing or a mount was refused; the message names it.
@@ -69,13 +70,17 @@ def _build(plan: dict[str, Any], template: dict[str, Any]) -> None:
         copies = [(path, _read(source)) for source, path in template["copies"]]
         binds = [(bind, hold(_open_source(bind))) for bind in template["binds"]]
         devices = [(name, hold(_open_device(name))) for name in _DEVICES]
+        layers = [hold(_open_layer(host_path)) for host_path in plan["layers"]]
 
         syscalls.mount("localbox", _SCAFFOLD, "tmpfs", syscalls.MS_NODEV, "mode=0755,size=16m")
         os.chdir(_SCAFFOLD)
         for path in (STAGE, LOWER, LATE, EMPTY):
             os.makedirs(path[1:])
-        for number in range(len(plan["overlays"])):
+        for number in range(len(plan["overlays"]) + len(layers)):
             os.mkdir(f"{LOWER[1:]}/{number}")
+        for number, fd in enumerate(layers):
+            os.makedirs(f"{LAYERS[1:]}/{number}")
+            syscalls.move_mount(fd, f"{LAYERS[1:]}/{number}")
         _make_skeleton(template)
         for path, content in copies:
             _write(path[1:], content, 0o644)
@@ -130,6 +135,17 @@ def _open_source(bind: dict[str, Any]) -> int:
             )
         else:
             syscalls.mount_setattr(fd, attr_set=_READ_ONLY)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _open_layer(host_path: str) -> int:
+    """What another sandbox has written: nobody's to change any more."""
+    fd = syscalls.open_tree(host_path, recursive=False)
+    try:
+        syscalls.mount_setattr(fd, attr_set=_READ_ONLY, recursive=False)
     except BaseException:
         os.close(fd)
         raise

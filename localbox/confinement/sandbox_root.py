@@ -12,7 +12,7 @@ import stat
 
 from localbox.confinement import syscalls
 from localbox.confinement.program import Program
-from localbox.confinement.root_template import EMPTY, LATE, LOWER, STAGE, WORKSHOP
+from localbox.confinement.root_template import EMPTY, LATE, LAYERS, LOWER, STAGE, WORKSHOP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,21 +22,26 @@ _NO_SUID_DEV = syscalls.MS_NOSUID | syscalls.MS_NODEV
 _PROC_FLAGS = _NO_SUID_DEV | syscalls.MS_NOEXEC
 
 
-def enter_root(program: Program, plan: dict[str, Any], lower_fds: list[int]) -> None:
+def enter_root(
+    program: Program, plan: dict[str, Any], lower_fds: list[int], volume_fds: list[int]
+) -> None:
     """Mount what belongs to this sandbox, over what the template shows.
 
     Call in the template's namespace, where it is seen which paths there are to mask.
 
     Args:
         plan: the sandbox plan.
-        lower_fds: the child's descriptors of detached id-mapped mounts, the overlays' lower
-            directories in the order of `plan["overlays"]`; empty where ids need no shifting.
+        lower_fds: the child's descriptors of detached id-mapped mounts of what `plan["shifted"]`
+            lists: the overlays' lower directories and the layers, where ids need shifting.
+        volume_fds: those of the volumes, in the order of `plan["volumes"]`.
     """
     # Whatever happens to these mounts must not travel back to the template, or on to the host.
     program.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     _mount_proc(program, plan["masked"])
-    _mount_writable(program, plan)
-    _mount_overlays(program, plan["overlays"], lower_fds)
+    lowers = _mount_lowers(program, plan, lower_fds)
+    made = {path for path, _mode in plan["writable"]}
+    _mount_writable(program, plan, lowers, made)
+    _mount_overlays(program, plan, lowers)
     program.mount(
         "devpts",
         "/dev/pts",
@@ -44,9 +49,11 @@ def enter_root(program: Program, plan: dict[str, Any], lower_fds: list[int]) -> 
         syscalls.MS_NOSUID | syscalls.MS_NOEXEC,
         "newinstance,ptmxmode=0666,mode=0620",
     )
-    made = {path for path, _mode in plan["writable"]}
     for bind in plan["late_binds"]:
         _mount_late(program, bind, made)
+    for fd, guest_path in zip(volume_fds, plan["volumes"], strict=True):
+        _make_directories(program, guest_path, made)
+        program.move_mount(fd, guest_path)
     # What is left of the making: the tmpfs by its other name, above all the overlays' upper
     # directories, which must not be changed behind the overlays' backs.
     program.mount(EMPTY, WORKSHOP, None, syscalls.MS_BIND)
@@ -78,29 +85,75 @@ def _readable_by_others(path: str) -> bool:
         return False
 
 
-def _mount_writable(program: Program, plan: dict[str, Any]) -> None:
+def _mount_lowers(
+    program: Program, plan: dict[str, Any], lower_fds: list[int]
+) -> dict[str, list[str]]:
+    """The lower directories of each guest path that has any, the topmost first."""
+    moved: dict[str, str] = {}
+    for number, (path, fd) in enumerate(zip(plan["shifted"], lower_fds, strict=True)):
+        moved[path] = f"{LOWER}/{number}"
+        program.move_mount(fd, moved[path])
+    lowers = {path: [moved.get(path, path)] for path in plan["overlays"]}
+    for guest_path, trees in plan["stacked"].items():
+        lowers[guest_path] = [
+            f"{moved.get(f'{LAYERS}/{layer}', f'{LAYERS}/{layer}')}/{directory}"
+            for layer, directory in trees
+        ] + lowers.get(guest_path, [])
+    return lowers
+
+
+def _mount_writable(
+    program: Program, plan: dict[str, Any], lowers: dict[str, list[str]], made: set[str]
+) -> None:
     """One sized tmpfs holds everything the sandbox can write, so one number caps it all."""
     options = f"mode=0755,size={plan['disk_bytes']},nr_inodes={plan['files']}"
     program.mount("localbox", STAGE, "tmpfs", _NO_SUID_DEV, options)
     for number, (guest_path, mode) in enumerate(plan["writable"]):
         directory = f"{STAGE}/{number}"
         program.mkdir(directory, mode)
-        program.mount(directory, guest_path, None, syscalls.MS_BIND)
+        if guest_path in lowers:
+            # What is mounted in here is made in the upper directory, where there is nothing yet:
+            # a layer's author may have put anything in its place, a link even.
+            _make_mount_points(program, plan, guest_path, directory, made)
+            program.mkdir(f"{directory}-work")
+            _mount_overlay(program, guest_path, lowers, directory, f"{directory}-work")
+        else:
+            program.mount(directory, guest_path, None, syscalls.MS_BIND)
 
 
-def _mount_overlays(program: Program, guest_paths: list[str], lower_fds: list[int]) -> None:
-    for number, guest_path in enumerate(guest_paths):
-        lower = guest_path
-        if lower_fds:
-            lower = f"{LOWER}/{number}"
-            program.move_mount(lower_fds[number], lower)
+def _mount_overlays(program: Program, plan: dict[str, Any], lowers: dict[str, list[str]]) -> None:
+    for number, guest_path in enumerate(plan["overlays"]):
         upper, work = f"{STAGE}/upper{number}", f"{STAGE}/work{number}"
         program.mkdir(upper)
         program.mkdir(work)
-        # userxattr: trusted.* attributes need a capability over the host. volatile: nothing of
-        # this outlives the sandbox, so nothing need be synced.
-        options = f"lowerdir={_escape(lower)},upperdir={upper},workdir={work},userxattr,volatile"
-        program.mount("overlay", guest_path, "overlay", _NO_SUID_DEV, options)
+        _mount_overlay(program, guest_path, lowers, upper, work)
+
+
+def _mount_overlay(
+    program: Program, guest_path: str, lowers: dict[str, list[str]], upper: str, work: str
+) -> None:
+    lower = ":".join(map(_escape, lowers[guest_path]))
+    # userxattr: trusted.* attributes need a capability over the host. volatile: nothing of
+    # this outlives the sandbox, so nothing need be synced.
+    options = f"lowerdir={lower},upperdir={upper},workdir={work},userxattr,volatile"
+    program.mount("overlay", guest_path, "overlay", _NO_SUID_DEV, options)
+
+
+def _make_mount_points(
+    program: Program, plan: dict[str, Any], guest_path: str, upper: str, made: set[str]
+) -> None:
+    for bind in plan["late_binds"]:
+        target: str = bind["target"]
+        if not target.startswith(guest_path + "/"):
+            continue
+        directory = os.path.dirname(target) if bind["file"] else target
+        _make_directories(program, directory, made, (guest_path, upper))
+        if bind["file"]:
+            program.create_file(upper + target.removeprefix(guest_path))
+            made.add(target)
+    for target in plan["volumes"]:
+        if target.startswith(guest_path + "/"):
+            _make_directories(program, target, made, (guest_path, upper))
 
 
 def _escape(path: str) -> str:
@@ -115,14 +168,28 @@ def _mount_late(program: Program, bind: dict[str, Any], made: set[str]) -> None:
         made: the guest directories that are there already; those made here are added.
     """
     target: str = bind["target"]
-    missing: list[str] = []
-    directory = os.path.dirname(target) if bind["file"] else target
-    while directory not in made:
-        missing.append(directory)
-        directory = os.path.dirname(directory)
-    for path in reversed(missing):
-        program.mkdir(path)
-        made.add(path)
-    if bind["file"]:
+    _make_directories(program, os.path.dirname(target) if bind["file"] else target, made)
+    if bind["file"] and target not in made:
         program.create_file(target)
     program.move_mount(program.open_tree(f"{LATE}/{bind['late']}"), target)
+
+
+def _make_directories(
+    program: Program, guest_path: str, made: set[str], moved: tuple[str, str] = ("", "")
+) -> None:
+    """What is missing of a path below a directory of the sandbox's own; elsewhere none can be made.
+
+    The template has what is not below one of them.
+
+    Args:
+        moved: a guest path and where what is to be there is made.
+    """
+    if not any(guest_path.startswith(path + "/") for path in made):
+        return
+    missing: list[str] = []
+    while guest_path not in made:
+        missing.append(guest_path)
+        guest_path = os.path.dirname(guest_path)
+    for path in reversed(missing):
+        program.mkdir(moved[1] + path.removeprefix(moved[0]))
+        made.add(path)

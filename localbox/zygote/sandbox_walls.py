@@ -53,10 +53,13 @@ def plan_walls(
 
     Args:
         shifts_ids: ids are mapped from a range of the host's, so the child has to take its own.
-        lowers: how many id-mapped lower directories come as descriptors from FIRST_LOWER_FD on.
+        lowers: how many id-mapped lower directories come as descriptors from FIRST_LOWER_FD on;
+            the plan's volumes come after them.
     """
     lower_fds = [FIRST_LOWER_FD + number for number in range(lowers)]
-    fds = {0, 1, 2, RENDEZVOUS_FD, REPLY_FD, GO_FD, ZYGOTE_FD, *lower_fds}
+    first = FIRST_LOWER_FD + lowers
+    volume_fds = [first + number for number in range(len(plan["volumes"]))]
+    fds = {0, 1, 2, RENDEZVOUS_FD, REPLY_FD, GO_FD, ZYGOTE_FD, *lower_fds, *volume_fds}
     program = Program(fds)
     with program.wall(walls.USER_NAMESPACE):
         # Everything of the zygote's: its control socket, other sandboxes' pidfds.
@@ -80,7 +83,7 @@ def plan_walls(
         )
         program.close(ZYGOTE_FD)
     with program.wall(walls.PRIVATE_ROOT):
-        sandbox_root.enter_root(program, plan, lower_fds)
+        sandbox_root.enter_root(program, plan, lower_fds, volume_fds)
         # Our own /dev/null instead of the zygote's: no open file is shared with the host.
         null_fd = program.open("/dev/null", 2)
         for target in (0, 1, 2):
