@@ -126,6 +126,8 @@ class AsyncInterpreter:
             TimeoutException: the cell was not done in time, or its sandbox has ended.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        if self._record.may_be_paused:
+            await self._connection.wake()
         try:
             await transport.take(record.turn, deadline)
         except TimeoutError:
@@ -173,6 +175,9 @@ class AsyncInterpreter:
         try:
             await self._follow(exchange, kernel, builder, deadline, callbacks)
         except TimeoutError:
+            if await self._is_paused():
+                # It cannot react, and should not be killed for that: whoever comes next stops it.
+                raise TimeoutException("the timeout expired while the sandbox was paused") from None
             killed = await self._stop_cell(record, kernel, exchange)
             raise TimeoutException(_timeout_text(killed)) from None
         except PeerGoneError:
@@ -331,6 +336,8 @@ class AsyncInterpreter:
             SandboxNotRunningException: the sandbox has ended.
         """
         deadline = self._connection.request_deadline(request_timeout)
+        if self._record.may_be_paused:
+            await self._connection.wake()
         zygote = await self._ready_kernels()
         self._record.zygote.pool.wants_cells(self._digest())
         sandbox_fd = await self._lend()
@@ -387,6 +394,9 @@ class AsyncInterpreter:
         if kernel is not None:
             await self._end(kernel, 0)
 
+    async def _is_paused(self) -> bool:
+        return self._record.may_be_paused and await self._connection.is_paused()
+
     async def _lend(self) -> int:
         answer, fd = await self._ask(
             self._record.zygote, {"op": "lend", "id": self._record.sandbox_id}
@@ -396,7 +406,7 @@ class AsyncInterpreter:
         return fd
 
     def _digest(self) -> str:
-        return prepare(self._record.policy)[1]
+        return prepare(self._record.policy, self._record.volume_paths())[1]
 
     def _kernels(self) -> ZygoteProcess:
         return self._record.zygote.kernels()
@@ -406,7 +416,9 @@ class AsyncInterpreter:
         zygote = await transport.run(self._record.zygote.kernels)
         if not zygote.is_alive():
             zygote = await transport.run(self._record.zygote.kernels, again=True)
-        _zygote, digest, plan = await transport.run(prepare, self._record.policy)
+        _zygote, digest, plan = await transport.run(
+            prepare, self._record.policy, self._record.volume_paths()
+        )
         if digest not in zygote.known_plans:
             await self._ask(zygote, {"op": "plan", "digest": digest, "plan": kernel_plan(plan)})
             zygote.known_plans.add(digest)

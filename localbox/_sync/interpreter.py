@@ -115,6 +115,8 @@ class Interpreter:
             TimeoutException: the cell was not done in time, or its sandbox has ended.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        if self._record.may_be_paused:
+            self._connection.wake()
         try:
             transport.take(record.turn, deadline)
         except TimeoutError:
@@ -162,6 +164,9 @@ class Interpreter:
         try:
             self._follow(exchange, kernel, builder, deadline, callbacks)
         except TimeoutError:
+            if self._is_paused():
+                # It cannot react, and should not be killed for that: whoever comes next stops it.
+                raise TimeoutException("the timeout expired while the sandbox was paused") from None
             killed = self._stop_cell(record, kernel, exchange)
             raise TimeoutException(_timeout_text(killed)) from None
         except PeerGoneError:
@@ -316,6 +321,8 @@ class Interpreter:
             SandboxNotRunningException: the sandbox has ended.
         """
         deadline = self._connection.request_deadline(request_timeout)
+        if self._record.may_be_paused:
+            self._connection.wake()
         zygote = self._ready_kernels()
         self._record.zygote.pool.wants_cells(self._digest())
         sandbox_fd = self._lend()
@@ -372,6 +379,9 @@ class Interpreter:
         if kernel is not None:
             self._end(kernel, 0)
 
+    def _is_paused(self) -> bool:
+        return self._record.may_be_paused and self._connection.is_paused()
+
     def _lend(self) -> int:
         answer, fd = self._ask(self._record.zygote, {"op": "lend", "id": self._record.sandbox_id})
         if not answer.get("running") or fd < 0:
@@ -379,7 +389,7 @@ class Interpreter:
         return fd
 
     def _digest(self) -> str:
-        return prepare(self._record.policy)[1]
+        return prepare(self._record.policy, self._record.volume_paths())[1]
 
     def _kernels(self) -> ZygoteProcess:
         return self._record.zygote.kernels()
@@ -389,7 +399,9 @@ class Interpreter:
         zygote = transport.run(self._record.zygote.kernels)
         if not zygote.is_alive():
             zygote = transport.run(self._record.zygote.kernels, again=True)
-        _zygote, digest, plan = transport.run(prepare, self._record.policy)
+        _zygote, digest, plan = transport.run(
+            prepare, self._record.policy, self._record.volume_paths()
+        )
         if digest not in zygote.known_plans:
             self._ask(zygote, {"op": "plan", "digest": digest, "plan": kernel_plan(plan)})
             zygote.known_plans.add(digest)

@@ -12,20 +12,39 @@ from localbox._sync.connection import Connection
 from localbox._sync.filesystem import Filesystem
 from localbox._sync.sandbox_birth import BirthMethods, Profile
 from localbox._sync.sandbox_cells import CellMethods
+from localbox._sync.sandbox_cloud import CloudMethods
+from localbox._sync.sandbox_control import ControlMethods
+from localbox._sync.sandbox_listing import ListingMethods
 from localbox._sync.sandbox_terminals import TerminalMethods
 from localbox._version import __version__
 from localbox.engine import creation, registry
 from localbox.engine.dual_method import dual_method
 from localbox.errors import SandboxNotRunningException
 from localbox.legacy import LegacyMethods
-from localbox.models import Isolation, SandboxInfo, SandboxLifecycle, SandboxState
+from localbox.models import (
+    Isolation,
+    SandboxInfo,
+    SandboxLifecycle,
+    SandboxNetworkInfo,
+    SandboxState,
+)
 from localbox.policy import Policy
 
 if TYPE_CHECKING:
     import logging
 
+    from localbox._sync.volume import Volume
 
-class Sandbox(CellMethods, TerminalMethods, BirthMethods, LegacyMethods):
+
+class Sandbox(
+    CellMethods,
+    TerminalMethods,
+    ControlMethods,
+    CloudMethods,
+    ListingMethods,
+    BirthMethods,
+    LegacyMethods,
+):
     """A sandbox on this machine, with the interface of E2B's.
 
     Make one with `create`; it ends at its timeout, when it is killed, when the `with` block ends,
@@ -48,6 +67,9 @@ class Sandbox(CellMethods, TerminalMethods, BirthMethods, LegacyMethods):
     ) -> None:
         """Make a sandbox: `Sandbox(...)` is `Sandbox.create(...)`."""
         request_timeout = opts.get("request_timeout")
+        if _record is None and self._bound_params:
+            opts = self._with_bound(opts)
+            request_timeout = opts.get("request_timeout")
         if _record is None:
             _record = self._launch(template, timeout, metadata, envs, profile, None, opts)
         self._set_up(_record, request_timeout)
@@ -71,7 +93,7 @@ class Sandbox(CellMethods, TerminalMethods, BirthMethods, LegacyMethods):
         network: Any = None,
         iam: Any = None,
         lifecycle: SandboxLifecycle | None = None,
-        volume_mounts: Any = None,
+        volume_mounts: dict[str, Volume | str] | None = None,
         logger: logging.Logger | None = None,
         idempotency_key: str | None = None,
         *,
@@ -87,12 +109,16 @@ class Sandbox(CellMethods, TerminalMethods, BirthMethods, LegacyMethods):
             timeout: seconds until the sandbox is killed, 300 if not given; see `set_timeout`.
             metadata: your own notes, given back by `get_info`.
             envs: environment variables of every command.
-            secure, logger, idempotency_key: accepted as E2B does.
+            secure, logger, idempotency_key: accepted as E2B does; nothing is ever sent twice.
             allow_internet_access: True needs a profile that shares the host's network.
             lifecycle: `{"on_timeout": "pause"}` pauses it at its timeout instead; with
                 `"auto_resume": True` the next call on it then resumes it, for as long as it was
                 given the last time.
-            mcp, network, iam, volume_mounts: not available here; an error says what is.
+            network: accepted if it is what the profile gives: to deny "0.0.0.0/0" where there is
+                no network. There are no rules, proxies and masks; an error says what there is.
+            mcp, iam: not available here; an error says what is.
+            volume_mounts: paths in the sandbox, and the volume (or the name of one) that is to be
+                there, writable; see `Volume`.
             profile: not in E2B: a shipped profile's name, the path of a YAML file, or a Policy.
             opts: E2B's connection options; `request_timeout` in seconds counts, the rest is
                 accepted.
@@ -100,22 +126,27 @@ class Sandbox(CellMethods, TerminalMethods, BirthMethods, LegacyMethods):
         Raises:
             WallError: a wall the profile requires cannot be built here; nothing has run.
             PolicyError: the profile is not valid.
-            NotFoundException: no such template.
+            NotFoundException: no such template, or no such volume.
             InvalidArgumentException: an argument cannot be.
         """
-        creation.check_unavailable(
-            {
-                "mcp": mcp,
-                "network": network,
-                "iam": iam,
-                "volume_mounts": volume_mounts,
-            }
-        )
         if lifecycle is not None:
             cls._check_lifecycle(lifecycle)
+        network_info: SandboxNetworkInfo | None = None
+        if not (mcp is network is iam is idempotency_key is None):
+            network_info = cls._check_cloud(mcp, network, iam, idempotency_key, profile, template)
+        if cls._bound_params:
+            opts = cls._with_bound(opts)
         record = cls._launch(
-            template, timeout, metadata, envs, profile, allow_internet_access, opts
+            template,
+            timeout,
+            metadata,
+            envs,
+            profile,
+            allow_internet_access,
+            opts,
+            volume_mounts,
         )
+        record.network = network_info
         sandbox = cls._of(record, opts.get("request_timeout"))
         if lifecycle is not None:
             sandbox._begin_lifecycle(lifecycle)
@@ -215,7 +246,11 @@ class Sandbox(CellMethods, TerminalMethods, BirthMethods, LegacyMethods):
             memory_mb=answer["memory_bytes"] >> 20,
             envd_version=__version__,
             allow_internet_access=record.policy.network.mode == "host",
+            network=record.network,
             lifecycle=self._lifecycle_info(),
+            volume_mounts=[
+                {"name": mount.name, "path": mount.guest_path} for mount in record.volumes
+            ],
         )
 
     def __enter__(self) -> Self:

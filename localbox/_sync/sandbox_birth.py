@@ -34,6 +34,7 @@ class BirthMethods(SandboxBase):
         profile: Profile | None,
         allow_internet_access: bool | None,
         opts: Mapping[str, Any],
+        volume_mounts: Mapping[str, Any] | None = None,
     ) -> registry.SandboxRecord:
         creation.check_options(opts)
         template = creation.check_template(template)
@@ -43,8 +44,11 @@ class BirthMethods(SandboxBase):
         notes = creation.check_strings(metadata, "metadata")
         policy = creation.resolve_policy(profile, template)
         creation.check_network(policy, allow_internet_access)
+        volumes = transport.run(creation.find_volumes, volume_mounts) if volume_mounts else ()
         # Quick but for the first time, when a zygote has to be started.
-        zygote, digest, plan = transport.run(creation.prepare, policy)
+        zygote, digest, plan = transport.run(
+            creation.prepare, policy, tuple(mount.guest_path for mount in volumes)
+        )
         record = registry.SandboxRecord(
             sandbox_id="",
             zygote=zygote,
@@ -54,10 +58,12 @@ class BirthMethods(SandboxBase):
             template=template,
             metadata=notes,
             envs=environment,
+            volumes=volumes,
         )
         connection = Connection(record, opts.get("request_timeout"))
         deadline = connection.request_deadline(opts.get("request_timeout"))
-        pooled = pool.is_enabled()
+        # A spare is there before anybody says which volumes it is to have.
+        pooled = pool.is_enabled() and not volumes
         try:
             spare = zygote.pool.take(digest) if pooled else None
             ready: Frame | None = None
@@ -107,12 +113,14 @@ class BirthMethods(SandboxBase):
         """Have the zygote make a sandbox; returns what that says of its walls."""
         record.sandbox_id = registry.new_sandbox_id()
         record.rendezvous, theirs = rendezvous_pair()
-        request = {
+        request: Message = {
             "op": "create",
             "id": record.sandbox_id,
             "digest": digest,
             "timeout_s": timeout_s,
         }
+        if record.volumes:
+            request["volumes"] = [mount.host_path for mount in record.volumes]
         try:
             exchange = transport.open_exchange(
                 record.zygote.rendezvous, request, (theirs.fileno(),), deadline

@@ -25,6 +25,9 @@ _FIRST_HOST_ID = 0x70000000
 _IDS_PER_SLOT = 65536
 _SLOTS = 4000
 _SLOTS_AT_ONCE = 16
+# Behind the last slot: what guest users other than GUEST_UID are in a volume, whichever sandbox
+# they write from. engine/volumes.py has the same number.
+VOLUME_IDS = _FIRST_HOST_ID + _SLOTS * _IDS_PER_SLOT
 
 
 class UidSlot:
@@ -34,6 +37,7 @@ class UidSlot:
         self.base = base
         self.lock = lock
         self.shift_fd = -1
+        self.volume_shift_fd = -1
 
     def id_shift(self) -> int:
         """A user namespace in which files of host root look like the sandbox user's own.
@@ -44,6 +48,21 @@ class UidSlot:
         if self.shift_fd < 0:
             self.shift_fd = _make_user_namespace(f"0 {self.base + GUEST_UID} 1\n")
         return self.shift_fd
+
+    def volume_shift(self) -> int:
+        """A user namespace in which every slot's user writes with the same ids.
+
+        What GUEST_UID writes to a volume is host root's there, as what an ordinary user's
+        sandboxes write is that user's; the other ids of the range are VOLUME_IDS.
+        """
+        if self.volume_shift_fd < 0:
+            after = GUEST_UID + 1
+            self.volume_shift_fd = _make_user_namespace(
+                f"0 {self.base + GUEST_UID} 1\n"
+                f"{VOLUME_IDS} {self.base} {GUEST_UID}\n"
+                f"{VOLUME_IDS + after} {self.base + after} {_IDS_PER_SLOT - after}\n"
+            )
+        return self.volume_shift_fd
 
 
 class UidSlots:

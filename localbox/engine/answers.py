@@ -14,7 +14,10 @@ from localbox.errors import (
     NotFoundException,
     ProtocolError,
     SandboxException,
+    ServiceBusyException,
     TimeoutException,
+    VolumeException,
+    VolumeNotFoundException,
     WallError,
 )
 from localbox.protocol.frames import MESSAGE, Frame, FrameError, Message, decode_message
@@ -26,6 +29,9 @@ _EXCEPTIONS: dict[str, type[Exception]] = {
     "unauthenticated": AuthenticationException,
     "no_space": NotEnoughSpaceException,
     "deadline_exceeded": TimeoutException,
+    "busy": ServiceBusyException,
+    "volume": VolumeException,
+    "volume_not_found": VolumeNotFoundException,
 }
 
 

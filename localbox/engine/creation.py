@@ -6,8 +6,9 @@ import difflib
 import functools
 import math
 import os
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localbox.engine.answers import read_answer
 from localbox.engine.plan import make_plan
@@ -16,6 +17,9 @@ from localbox.errors import InvalidArgumentException, NotFoundException, Protoco
 from localbox.models import ApiParams, Isolation, Wall
 from localbox.policy import Policy, load_profile
 from localbox.protocol.frames import MESSAGE, Frame, Message
+
+if TYPE_CHECKING:
+    from localbox.engine.volume_mounts import VolumeMount
 
 DEFAULT_TIMEOUT_S = 300
 # Ten years: what is added to today's date must still be a date.
@@ -34,12 +38,8 @@ _TEMPLATES = {DEFAULT_TEMPLATE, *INTERPRETER_TEMPLATES}
 
 _NOT_HERE = {
     "mcp": "the MCP gateway runs in E2B's cloud; start an MCP server with commands.run instead",
-    "iam": "workload identity needs E2B's cloud; pass credentials with envs= instead",
-    "network": "network rules are not available yet; choose a profile with network.mode instead",
-    "lifecycle": "pausing is not available yet; a sandbox is killed at its timeout",
-    "volume_mounts": "volumes are not available yet; bind a host directory with a profile's "
-    "filesystem.readwrite instead",
 }
+_IDEMPOTENCY_KEY = re.compile(r"[a-z0-9-]{1,255}")
 _ISOLATION_ABSENT = {
     "network-namespace": "network.mode is host",
     "landlock": "not asked for by the profile, or not in this kernel",
@@ -71,6 +71,17 @@ def check_unavailable(arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         if value is not None:
             raise InvalidArgumentException(f"{name}=: {_NOT_HERE[name]}")
+
+
+def check_idempotency_key(key: str | None) -> None:
+    """
+    Raises:
+        InvalidArgumentException: E2B would not take it.
+    """
+    if key is not None and not (isinstance(key, str) and _IDEMPOTENCY_KEY.fullmatch(key)):
+        raise InvalidArgumentException(
+            f"idempotency_key must be 1 to 255 lowercase letters, digits and hyphens, not {key!r}"
+        )
 
 
 def check_template(template: str | None) -> str:
@@ -155,9 +166,26 @@ def _data_libraries_are_installed() -> bool:
     return all(find_spec(module.partition(".")[0]) for module in modules)
 
 
-def prepare(policy: Policy) -> tuple[ZygoteProcess, str, dict[str, Any]]:
-    """The zygote for a policy, running, and the digest of the plan to ask it for."""
-    digest, plan = make_plan(policy)
+def find_volumes(volume_mounts: Mapping[str, Any]) -> tuple[VolumeMount, ...]:
+    """
+    Raises:
+        VolumeNotFoundException: one of them is not there.
+        InvalidArgumentException: a place is none.
+    """
+    from localbox.engine.volume_mounts import find_mounts
+
+    return find_mounts(volume_mounts)
+
+
+def prepare(
+    policy: Policy, volumes: tuple[str, ...] = ()
+) -> tuple[ZygoteProcess, str, dict[str, Any]]:
+    """The zygote for a policy, running, and the digest of the plan to ask it for.
+
+    Args:
+        volumes: the guest paths of the sandbox's volumes.
+    """
+    digest, plan = make_plan(policy, volumes) if volumes else make_plan(policy)
     host_network = policy.network.mode == "host"
     return get_zygote(policy.process.preload, host_network=host_network), digest, plan
 

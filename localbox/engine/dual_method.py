@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 F = TypeVar("F", bound=Callable[..., Any])
+OnClass = TypeVar("OnClass")
+OnInstance = TypeVar("OnInstance")
 
 
 class _DualMethod:
@@ -33,3 +35,27 @@ def dual_method(class_method_name: str) -> Callable[[F], F]:
         return cast(F, _DualMethod(method, class_method_name))
 
     return decorate
+
+
+class TwoMethods(Generic[OnClass, OnInstance]):
+    """Two methods of one name that have nothing in common: `Volume.list()`, `volume.list("/")`.
+
+    Args:
+        on_class: a classmethod.
+    """
+
+    def __init__(
+        self, on_class: Callable[..., OnClass], on_instance: Callable[..., OnInstance]
+    ) -> None:
+        self._on_class: Any = on_class
+        self._on_instance: Any = on_instance
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Callable[..., OnClass]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> Callable[..., OnInstance]: ...
+
+    def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
+        method = self._on_class if instance is None else self._on_instance
+        return cast(Callable[..., Any], method.__get__(instance, owner))

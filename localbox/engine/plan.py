@@ -7,22 +7,35 @@ import hashlib
 import json
 import os
 import resource
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localbox.engine.base_root import HOME, USER, base_template, bind
 from localbox.engine.python_environment import PythonEnvironment, current_environment
+from localbox.errors import SandboxException
 from localbox.policy import Policy
 from localbox.policy.seccomp import compile_filters
+
+if TYPE_CHECKING:
+    from localbox.engine.layers import Layer
 
 # Directories of the sandbox's own disk, with their modes.
 _WRITABLE = ((HOME, 0o755), ("/tmp", 0o1777), ("/dev/shm", 0o1777), ("/var/tmp", 0o1777))
 
 
 @functools.lru_cache(maxsize=64)
-def make_plan(policy: Policy) -> tuple[str, dict[str, Any]]:
+def make_plan(
+    policy: Policy, volumes: tuple[str, ...] = (), layers: tuple[Layer, ...] = ()
+) -> tuple[str, dict[str, Any]]:
     """The plan and its digest.
 
+    Args:
+        volumes: where in the sandbox volumes go. Which ones is said at each create: sandboxes
+            with different volumes at the same places share a template.
+        layers: what is in the sandbox's writable directories from the start, the lowest first.
+
     Raises:
+        SandboxException: a layer has files for a place that this sandbox would not have.
+        InvalidArgumentException: a volume cannot be where it is wanted.
         WallError: the seccomp filter cannot be compiled here.
     """
     environment = current_environment()
@@ -38,6 +51,8 @@ def make_plan(policy: Policy) -> tuple[str, dict[str, Any]]:
     ]
     template["binds"] += read_write
     template["hidden"] = list(policy.filesystem.hidden)
+    if volumes:
+        _add_volumes(template, volumes)
     late = _mark_late(template["binds"])
     overlays = _overlays(policy, environment)
     writable_paths = [path for path, _mode in _WRITABLE]
@@ -48,7 +63,10 @@ def make_plan(policy: Policy) -> tuple[str, dict[str, Any]]:
         "template": template,
         "late_binds": late,
         "overlays": overlays,
-        "writable": list(_WRITABLE),
+        "volumes": list(volumes),
+        "layers": [layer.host_path for layer in layers],
+        "stacked": _stacked(layers, [*writable_paths, *overlays]) if layers else {},
+        "writable": _modes(layers) if layers else list(_WRITABLE),
         "masked": list(policy.filesystem.masked),
         "disk_bytes": policy.filesystem.disk_bytes,
         "files": policy.filesystem.files,
@@ -61,6 +79,7 @@ def make_plan(policy: Policy) -> tuple[str, dict[str, Any]]:
         "landlock_writable": [
             *((path, False) for path in (*writable_paths, *overlays)),
             *((entry["target"], entry["file"]) for entry in read_write),
+            *((guest_path, False) for guest_path in volumes),
         ],
         "cgroup": _wanted(policy, "cgroup"),
         "seccomp": [program.hex() for program in compile_filters(policy.seccomp)],
@@ -99,6 +118,44 @@ def _wanted(policy: Policy, wall: str) -> str:
 
 def _environment_binds(environment: PythonEnvironment) -> list[dict[str, Any]]:
     return [bind(root, root) for root in environment.roots if os.path.isdir(root)]
+
+
+def _add_volumes(template: dict[str, Any], volumes: tuple[str, ...]) -> None:
+    from localbox.engine.volume_mounts import check_places
+
+    taken = [entry["target"] for entry in template["binds"]]
+    taken += [path for path, _target in template["symlinks"]]
+    taken += [path for path, _content, _mode in template["files"]]
+    taken += [path for _source, path in template["copies"]]
+    check_places(volumes, [*taken, *template["hidden"]], [path for path, _mode in _WRITABLE])
+    # What is below a directory of the sandbox's own is made in the sandbox.
+    template["directories"] += [(path, 0o755) for path in volumes if not _is_late(path)]
+
+
+def _stacked(layers: tuple[Layer, ...], guest_paths: list[str]) -> dict[str, list[tuple[int, str]]]:
+    """By guest path, the number of each layer that has a tree for it and the name of that tree.
+
+    The topmost first.
+    """
+    stacked: dict[str, list[tuple[int, str]]] = {}
+    for number, layer in enumerate(layers):
+        for part in layer.parts:
+            if part.guest_path not in guest_paths:
+                raise SandboxException(
+                    f"layer {layer.layer_id} has files for {part.guest_path}, which is not a "
+                    "writable directory of sandboxes of this program and profile; use the profile "
+                    "and the Python environment it was made with"
+                )
+            stacked.setdefault(part.guest_path, []).insert(0, (number, part.directory))
+    return stacked
+
+
+def _modes(layers: tuple[Layer, ...]) -> list[tuple[str, int]]:
+    """The writable directories with the modes that the topmost layers give them."""
+    modes = dict(_WRITABLE)
+    for layer in layers:
+        modes.update((part.guest_path, part.mode) for part in layer.parts)
+    return [(path, modes[path]) for path, _mode in _WRITABLE]
 
 
 def _mark_late(binds: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -16,9 +16,9 @@ from localbox.policy import Policy
 
 if TYPE_CHECKING:
     from localbox.engine.contexts import Contexts
-    from localbox.engine.volume_mounts import VolumeMount
     from localbox.engine.lifecycle import Lifecycle
     from localbox.engine.root_agent import RootAgent
+    from localbox.engine.volume_mounts import VolumeMount
     from localbox.models import SandboxNetworkInfo
 
 
