@@ -59,6 +59,8 @@ class AsyncConnection:
             InvalidArgumentException: the request is longer than a request can be.
             ProtocolError: the agent sent nonsense.
         """
+        if self.record.may_be_paused:
+            await self.wake()
         if self.record.root is not None and "pid" in request:
             owner = await self._owner_of(request["pid"], deadline)
             if owner is not self:
@@ -136,8 +138,42 @@ class AsyncConnection:
                 return other
         return first
 
+    async def wake(self) -> None:
+        """See that the sandbox is not paused; resume it if its lifecycle says so.
+
+        Raises:
+            SandboxNotRunningException: it is paused.
+        """
+        lifecycle = self.record.lifecycle
+        resumes = lifecycle is not None and lifecycle.auto_resume
+        answer = await self.ask_zygote({"op": "awake", "resume": resumes})
+        if answer.get("paused"):
+            raise self._paused()
+
+    async def is_paused(self) -> bool:
+        """Whether it is paused, and its agent therefore cannot answer."""
+        return bool((await self.ask_zygote({"op": "info"})).get("paused"))
+
+    def _paused(self) -> SandboxNotRunningException:
+        # A fork of the program that paused it finds out here.
+        self.record.may_be_paused = True
+        return SandboxNotRunningException(
+            f"sandbox {self.record.sandbox_id} is not running: it is paused; connect() resumes it"
+        )
+
+    async def _why_late(self) -> TimeoutException:
+        # It may have been paused after it was asked.
+        if await self.is_paused():
+            return self._paused()
+        return TimeoutException(
+            f"sandbox {self.record.sandbox_id} did not answer in time; see request_timeout"
+        )
+
     async def why_gone(self) -> SandboxException:
+        """What to raise when its agent does not talk to us any more."""
         info = await self.ask_zygote({"op": "info"})
+        if info.get("paused"):
+            return self._paused()
         # Running: it is being reaped this moment, or its agent closed the exchange by itself.
         reason = "it is ending" if info["running"] else info["reason"] or "it has ended"
         return SandboxNotRunningException(

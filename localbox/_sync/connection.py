@@ -58,6 +58,8 @@ class Connection:
             InvalidArgumentException: the request is longer than a request can be.
             ProtocolError: the agent sent nonsense.
         """
+        if self.record.may_be_paused:
+            self.wake()
         if self.record.root is not None and "pid" in request:
             owner = self._owner_of(request["pid"], deadline)
             if owner is not self:
@@ -111,7 +113,7 @@ class Connection:
         Raises:
             AuthenticationException: this sandbox has no such user; the message says why.
         """
-        if user is None or user == "" or user == USER:
+        if user is None or user in ("", USER):
             return self
         from localbox._sync.root_connection import connect_as
 
@@ -135,8 +137,42 @@ class Connection:
                 return other
         return first
 
+    def wake(self) -> None:
+        """See that the sandbox is not paused; resume it if its lifecycle says so.
+
+        Raises:
+            SandboxNotRunningException: it is paused.
+        """
+        lifecycle = self.record.lifecycle
+        resumes = lifecycle is not None and lifecycle.auto_resume
+        answer = self.ask_zygote({"op": "awake", "resume": resumes})
+        if answer.get("paused"):
+            raise self._paused()
+
+    def is_paused(self) -> bool:
+        """Whether it is paused, and its agent therefore cannot answer."""
+        return bool(self.ask_zygote({"op": "info"}).get("paused"))
+
+    def _paused(self) -> SandboxNotRunningException:
+        # A fork of the program that paused it finds out here.
+        self.record.may_be_paused = True
+        return SandboxNotRunningException(
+            f"sandbox {self.record.sandbox_id} is not running: it is paused; connect() resumes it"
+        )
+
+    def _why_late(self) -> TimeoutException:
+        # It may have been paused after it was asked.
+        if self.is_paused():
+            return self._paused()
+        return TimeoutException(
+            f"sandbox {self.record.sandbox_id} did not answer in time; see request_timeout"
+        )
+
     def why_gone(self) -> SandboxException:
+        """What to raise when its agent does not talk to us any more."""
         info = self.ask_zygote({"op": "info"})
+        if info.get("paused"):
+            return self._paused()
         # Running: it is being reaped this moment, or its agent closed the exchange by itself.
         reason = "it is ending" if info["running"] else info["reason"] or "it has ended"
         return SandboxNotRunningException(

@@ -72,9 +72,30 @@ class Cgroup:
         return False
 
     def adopt(self, pid: int) -> None:
+        """Move in a newborn; with v2 it was born here."""
         for controller, fd in self.directories.items():
             if controller != _UNIFIED:
                 _write(fd, "cgroup.procs", str(pid))
+
+    def take_in(self, pid: int) -> None:
+        """Move in a process that was born elsewhere."""
+        for fd in self.directories.values():
+            _write(fd, "cgroup.procs", str(pid))
+
+    @property
+    def can_freeze(self) -> bool:
+        """Whether the kernel stops and continues the group as a whole, which is v2's."""
+        return _UNIFIED in self.directories
+
+    def freeze(self) -> bool:
+        """Ask for it; True once nothing in the group runs any more."""
+        fd = self.directories[_UNIFIED]
+        _write(fd, "cgroup.freeze", "1")
+        return "frozen 1" in _read_at(fd, "cgroup.events").splitlines()
+
+    def thaw(self) -> None:
+        """Let the group run again."""
+        _write(self.directories[_UNIFIED], "cgroup.freeze", "0")
 
 
 class Cgroups:

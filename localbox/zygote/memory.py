@@ -46,10 +46,10 @@ class MemoryWatch:
 
 def _enforce(sandbox: LiveSandbox) -> None:
     """As the kernel's own killer would: end the largest process, or all if that is PID 1."""
-    sizes = {pid: anonymous_bytes(pid) for pid in _descendants(sandbox.pid)}
+    sizes = {pid: anonymous_bytes(pid) for pid in descendants(sandbox.pid)}
     for kernel in sandbox.kernels.values():
         sizes[kernel.pid] = anonymous_bytes(kernel.pid) - kernel.inherited_bytes
-        sizes.update((pid, anonymous_bytes(pid)) for pid in _descendants(kernel.pid))
+        sizes.update((pid, anonymous_bytes(pid)) for pid in kernel_descendants(kernel.pid))
     if not sizes:
         return
     # PID 1's own pages are mostly the zygote's, shared; they come with every sandbox.
@@ -61,21 +61,27 @@ def _enforce(sandbox: LiveSandbox) -> None:
         os.kill(largest, signal.SIGKILL)
 
 
-def _descendants(root_pid: int) -> list[int]:
+def descendants(root_pid: int) -> list[int]:
     """Every process of the sandbox but PID 1; an orphan is PID 1's child in its namespace."""
+    children = [int(pid) for pid in read_proc(f"{root_pid}/task/{root_pid}/children").split()]
+    return [pid for child in children for pid in (child, *kernel_descendants(child))]
+
+
+def kernel_descendants(root_pid: int) -> list[int]:
+    """All that a process with any number of threads has started, parents before their children."""
     found: list[int] = []
     pending = [root_pid]
     while pending:
         pid = pending.pop()
-        tasks = [str(pid)] if pid == root_pid else _tasks(pid)
-        for task in tasks:
+        for task in tasks(pid):
             children = read_proc(f"{pid}/task/{task}/children").split()
             pending += map(int, children)
             found += map(int, children)
     return found
 
 
-def _tasks(pid: int) -> list[str]:
+def tasks(pid: int) -> list[str]:
+    """The ids of its threads; [] if it is gone."""
     try:
         fd = open_proc(f"{pid}/task", os.O_DIRECTORY)
     except OSError:

@@ -1,0 +1,169 @@
+# generated from localbox/_async/sandbox_control.py by scripts/unasync.py; edit that, not this
+"""A sandbox's life after its creation: pause and resume, limits, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from localbox._sync.connection import Connection
+from localbox._sync.sandbox_base import SandboxBase
+from localbox.engine import creation
+from localbox.engine.dual_method import dual_method
+from localbox.errors import ServiceBusyException, TimeoutException
+from localbox.models import SandboxInfoLifecycle, SnapshotMode
+from localbox.protocol.frames import Message
+
+if TYPE_CHECKING:
+    import logging
+
+    from localbox.models_control import SandboxOnResume
+
+# What a healthy agent answers a ping in is a thousandth of this.
+_HEALTHY_WITHIN_S = 5.0
+
+
+class ControlMethods(SandboxBase):
+    """What the zygote does to a sandbox while it lives."""
+
+    @dual_method("_pause_by_id")
+    def pause(
+        self,
+        keep_memory: bool | None = None,
+        *,
+        mode: SnapshotMode | None = None,
+        strict: bool = False,
+        **opts: Any,
+    ) -> bool:
+        """Stop everything in it, and its clock; `connect` lets it go on.
+
+        A paused sandbox does not reach its timeout. It lives in this machine's memory, and ends
+        with this program. Calls on it raise SandboxNotRunningException; handles of running
+        commands wait, and a command's own timeout goes on.
+
+        Also `Sandbox.pause(sandbox_id)`.
+
+        Args:
+            keep_memory: older than `mode`: False is "filesystem".
+            mode: "full", the default, keeps all its processes, stopped. "filesystem" ends them
+                and keeps the files.
+            strict: refuse if its agent does not answer.
+
+        Returns:
+            False if it was paused already.
+
+        Raises:
+            ServiceBusyException: its agent does not answer, or its processes cannot be stopped.
+            SandboxNotFoundException: it has ended.
+            InvalidArgumentException: no such mode.
+        """
+        from localbox.engine.lifecycle import resolve_mode
+
+        creation.check_options(opts)
+        mode_name = resolve_mode("mode", mode, keep_memory)
+        connection = Connection(self._record, opts.get("request_timeout"))
+        if strict and not connection.is_paused():
+            try:
+                connection.ask({"op": "ping"}, _HEALTHY_WITHIN_S)
+            except TimeoutException as error:
+                raise ServiceBusyException(f"cannot pause: {error}") from None
+        # Before, so that no call of another thread falls between.
+        self._record.may_be_paused = True
+        answer = self._control(connection, {"op": "pause", "mode": mode_name})
+        return bool(answer["changed"])
+
+    @dual_method("_pause_by_id")
+    def beta_pause(
+        self,
+        keep_memory: bool | None = None,
+        *,
+        mode: SnapshotMode | None = None,
+        **opts: Any,
+    ) -> bool:
+        """The older name of `pause`."""
+        return self.pause(keep_memory, mode=mode, **opts)
+
+    @dual_method("_connect_by_id")
+    def connect(
+        self,
+        timeout: int | None = None,
+        *,
+        on_resume: SandboxOnResume = "restore",
+        **opts: Any,
+    ) -> Self:
+        """Resume it if it is paused; if it runs, let it live for at least `timeout` seconds.
+
+        Also `Sandbox.connect(sandbox_id)`, which makes an object for a sandbox of this program.
+
+        Args:
+            timeout: seconds from now, 300 if not given.
+            on_resume: "reboot" ends all processes of a paused sandbox before it goes on.
+
+        Raises:
+            SandboxNotFoundException: it has ended.
+        """
+        from localbox.engine.lifecycle import check_on_resume
+
+        creation.check_options(opts)
+        timeout_s = creation.check_timeout(timeout, "timeout", zero_is_none=False)
+        request: Message = {
+            "op": "resume",
+            "timeout_s": timeout_s or creation.DEFAULT_TIMEOUT_S,
+            "reboot": check_on_resume(on_resume),
+        }
+        connection = Connection(self._record, opts.get("request_timeout"))
+        self._control(connection, request)
+        return self
+
+    def _control(self, connection: Connection, request: Message) -> Message:
+        answer = connection.ask_zygote(request)
+        if not answer["running"]:
+            raise self._not_found(self._record.sandbox_id, answer["reason"])
+        return answer
+
+    @staticmethod
+    def _check_lifecycle(lifecycle: Mapping[str, Any]) -> None:
+        from localbox.engine.lifecycle import resolve_lifecycle
+
+        resolve_lifecycle(lifecycle)
+
+    def _begin_lifecycle(self, lifecycle: Mapping[str, Any]) -> None:
+        from localbox.engine.lifecycle import resolve_lifecycle
+
+        record = self._record
+        record.lifecycle = resolved = resolve_lifecycle(lifecycle)
+        if resolved.on_timeout == "pause":
+            record.may_be_paused = True
+            request = {"op": "set_lifecycle", "on_timeout": resolved.mode}
+            self._control(self._connection, request)
+
+    def _lifecycle_info(self) -> SandboxInfoLifecycle:
+        lifecycle = self._record.lifecycle
+        if lifecycle is None:
+            return {"on_timeout": "kill", "auto_resume": False}
+        return {"on_timeout": lifecycle.on_timeout, "auto_resume": lifecycle.auto_resume}
+
+    @classmethod
+    def _pause_by_id(
+        cls,
+        sandbox_id: str,
+        keep_memory: bool | None = None,
+        *,
+        mode: SnapshotMode | None = None,
+        strict: bool = False,
+        **opts: Any,
+    ) -> bool:
+        return cls._by_id(sandbox_id).pause(keep_memory, mode=mode, strict=strict, **opts)
+
+    @classmethod
+    def _connect_by_id(
+        cls,
+        sandbox_id: str,
+        timeout: int | None = None,
+        logger: logging.Logger | None = None,
+        *,
+        on_resume: SandboxOnResume = "restore",
+        **opts: Any,
+    ) -> Self:
+        sandbox = cls._by_id(sandbox_id)
+        return sandbox.connect(timeout, on_resume=on_resume, **opts)
