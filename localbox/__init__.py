@@ -6,10 +6,12 @@ from localbox._version import __version__ as __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from localbox._async.command_handle import AsyncCommandHandle as AsyncCommandHandle
+    from localbox._async.input_stream import AsyncCommandInputHandle as AsyncCommandInputHandle
     from localbox._async.sandbox import AsyncSandbox as AsyncSandbox
     from localbox._async.volume import AsyncVolume as AsyncVolume
     from localbox._async.watch_handle import AsyncWatchHandle as AsyncWatchHandle
     from localbox._sync.command_handle import CommandHandle as CommandHandle
+    from localbox._sync.git import Git as Git
     from localbox._sync.sandbox import Sandbox as Sandbox
     from localbox._sync.volume import Volume as Volume
     from localbox._sync.watch_handle import WatchHandle as WatchHandle
@@ -70,6 +72,10 @@ if TYPE_CHECKING:
     from localbox.execution import OutputMessage as OutputMessage
     from localbox.execution import Result as Result
     from localbox.execution import RunCodeLanguage as RunCodeLanguage
+    from localbox.git_models import GitBranches as GitBranches
+    from localbox.git_models import GitFileStatus as GitFileStatus
+    from localbox.git_models import GitResetMode as GitResetMode
+    from localbox.git_models import GitStatus as GitStatus
     from localbox.models import ApiParams as ApiParams
     from localbox.models import AsyncWriteData as AsyncWriteData
     from localbox.models import CommandResult as CommandResult
@@ -260,6 +266,12 @@ _HOME = {
     "VolumeEntryStat": "localbox.volume_models",
     "VolumeFileType": "localbox.volume_models",
     "VolumeInfo": "localbox.volume_models",
+    "AsyncCommandInputHandle": "localbox._async.input_stream",
+    "Git": "localbox._sync.git",
+    "GitBranches": "localbox.git_models",
+    "GitFileStatus": "localbox.git_models",
+    "GitResetMode": "localbox.git_models",
+    "GitStatus": "localbox.git_models",
 }
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604 (the table is the list)

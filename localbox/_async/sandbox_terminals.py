@@ -8,6 +8,7 @@ from localbox._async.sandbox_base import SandboxBase
 
 if TYPE_CHECKING:
     from localbox._async.commands import Commands
+    from localbox._async.git import Git
     from localbox._async.pty import Pty
 
 
@@ -20,6 +21,7 @@ class TerminalMethods(SandboxBase):
         def commands(self) -> Commands: ...
 
     _pty: Pty | None = None
+    _git: Git | None = None
 
     @property
     def pty(self) -> Pty:
@@ -29,3 +31,12 @@ class TerminalMethods(SandboxBase):
 
             self._pty = Pty(self._connection, self.commands)
         return self._pty
+
+    @property
+    def git(self) -> Git:
+        """git in it. E2B means to remove this in its next version: use `commands.run`."""
+        if self._git is None:
+            from localbox._async.git import Git
+
+            self._git = Git(self.commands)
+        return self._git

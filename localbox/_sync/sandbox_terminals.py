@@ -9,6 +9,7 @@ from localbox._sync.sandbox_base import SandboxBase
 
 if TYPE_CHECKING:
     from localbox._sync.commands import Commands
+    from localbox._sync.git import Git
     from localbox._sync.pty import Pty
 
 
@@ -21,6 +22,7 @@ class TerminalMethods(SandboxBase):
         def commands(self) -> Commands: ...
 
     _pty: Pty | None = None
+    _git: Git | None = None
 
     @property
     def pty(self) -> Pty:
@@ -30,3 +32,12 @@ class TerminalMethods(SandboxBase):
 
             self._pty = Pty(self._connection, self.commands)
         return self._pty
+
+    @property
+    def git(self) -> Git:
+        """git in it. E2B means to remove this in its next version: use `commands.run`."""
+        if self._git is None:
+            from localbox._sync.git import Git
+
+            self._git = Git(self.commands)
+        return self._git
