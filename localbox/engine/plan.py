@@ -38,6 +38,8 @@ def make_plan(
         InvalidArgumentException: a volume cannot be where it is wanted.
         WallError: the seccomp filter cannot be compiled here.
     """
+    # A sandbox that was captured before it wrote anything.
+    layers = tuple(layer for layer in layers if layer.parts)
     environment = current_environment()
     host_network = policy.network.mode == "host"
     template = base_template(policy.process.hostname, host_network)
@@ -53,9 +55,10 @@ def make_plan(
     template["hidden"] = list(policy.filesystem.hidden)
     if volumes:
         _add_volumes(template, volumes)
+    own = _own_directories(policy, template)
     late = _mark_late(template["binds"])
-    overlays = _overlays(policy, environment)
-    writable_paths = [path for path, _mode in _WRITABLE]
+    overlays = _overlays(policy, environment, own)
+    writable_paths = [path for path, _mode in own]
     plan: dict[str, Any] = {
         "name": policy.name,
         "hostname": policy.process.hostname,
@@ -66,7 +69,7 @@ def make_plan(
         "volumes": list(volumes),
         "layers": [layer.host_path for layer in layers],
         "stacked": _stacked(layers, [*writable_paths, *overlays]) if layers else {},
-        "writable": _modes(layers) if layers else list(_WRITABLE),
+        "writable": _modes(layers, own) if layers else own,
         "masked": list(policy.filesystem.masked),
         "disk_bytes": policy.filesystem.disk_bytes,
         "files": policy.filesystem.files,
@@ -150,12 +153,37 @@ def _stacked(layers: tuple[Layer, ...], guest_paths: list[str]) -> dict[str, lis
     return stacked
 
 
-def _modes(layers: tuple[Layer, ...]) -> list[tuple[str, int]]:
+def _modes(layers: tuple[Layer, ...], own: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """The writable directories with the modes that the topmost layers give them."""
-    modes = dict(_WRITABLE)
+    modes = dict(own)
     for layer in layers:
         modes.update((part.guest_path, part.mode) for part in layer.parts)
-    return [(path, modes[path]) for path, _mode in _WRITABLE]
+    return [(path, modes[path]) for path, _mode in own]
+
+
+def _own_directories(policy: Policy, template: dict[str, Any]) -> list[tuple[str, int]]:
+    """Those of every sandbox, and what `filesystem.overlay` names where there is nothing.
+
+    An overlay over nothing is an empty directory.
+    """
+    own = list(_WRITABLE)
+    wanted = [path for path in policy.filesystem.overlay if path != "python"]
+    if not wanted:
+        return own
+    shown = [entry["target"] for entry in template["binds"]]
+    within = [*shown, *(entry[0] for key in ("files", "symlinks") for entry in template[key])]
+    within += [path for _source, path in template["copies"]]
+    for path in wanted:
+        there = any(_is_in(path, other) for other in shown)
+        there = there or any(_is_in(other, path) for other in within)
+        if not there and not any(_is_in(path, other) for other, _mode in own):
+            own.append((path, 0o755))
+            template["directories"].append((path, 0o755))
+    return own
+
+
+def _is_in(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory + "/")
 
 
 def _mark_late(binds: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -165,17 +193,20 @@ def _mark_late(binds: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     late: list[dict[str, Any]] = []
     for entry in binds:
-        if any(entry["target"].startswith(path + "/") for path, _mode in _WRITABLE):
+        if _is_late(entry["target"]):
             entry["late"] = len(late)
             late.append(entry)
     return late
 
 
-def _overlays(policy: Policy, environment: PythonEnvironment) -> list[str]:
+def _overlays(
+    policy: Policy, environment: PythonEnvironment, own: list[tuple[str, int]]
+) -> list[str]:
     paths: list[str] = []
     for path in policy.filesystem.overlay:
         if path != "python":
-            paths.append(path)
+            if not any(_is_in(path, other) for other, _mode in own):
+                paths.append(path)
         elif environment.prefix in environment.roots and not _is_late(environment.prefix):
             paths.append(environment.prefix)
     return paths
