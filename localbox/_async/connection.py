@@ -133,9 +133,10 @@ class AsyncConnection:
         first, *others = self.agents()
         for other in others:
             async with other.exchange({"op": "list_processes"}, deadline) as exchange:
-                processes = read_answer(await exchange.receive(deadline))["processes"]
-            if any(process["pid"] == pid for process in processes):
-                return other
+                listed = read_answer(await exchange.receive(deadline)).get("processes")
+            for process in listed if isinstance(listed, list) else ():
+                if isinstance(process, dict) and process.get("pid") == pid:
+                    return other
         return first
 
     async def wake(self) -> None:

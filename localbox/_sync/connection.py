@@ -132,9 +132,10 @@ class Connection:
         first, *others = self.agents()
         for other in others:
             with other.exchange({"op": "list_processes"}, deadline) as exchange:
-                processes = read_answer(exchange.receive(deadline))["processes"]
-            if any(process["pid"] == pid for process in processes):
-                return other
+                listed = read_answer(exchange.receive(deadline)).get("processes")
+            for process in listed if isinstance(listed, list) else ():
+                if isinstance(process, dict) and process.get("pid") == pid:
+                    return other
         return first
 
     def wake(self) -> None:

@@ -9,8 +9,9 @@ from localbox.confinement.program import Program
 # uid 0 inside is then an ordinary number, also across execve. See capabilities(7).
 _SECUREBITS = 0b1110_1111
 # The sandbox's root has something to lose when it becomes another user, and must: so without
-# SECBIT_NO_SETUID_FIXUP, which stays locked all the same.
-_ROOT_SECUREBITS = _SECUREBITS & ~0b0100
+# SECBIT_NO_SETUID_FIXUP, which stays locked all the same. KEEP_CAPS is not locked, or setpriv(1)
+# would fail; what is kept by it does not outlast an execve.
+_ROOT_SECUREBITS = _SECUREBITS & ~0b0010_0100
 
 # What uid 0 is good for with files and processes, over ids of the sandbox's own user namespace
 # alone. Not FSETID: nothing may be set-uid or set-gid here. Not SETPCAP, SETFCAP, SYS_*, NET_*,

@@ -130,9 +130,10 @@ def write_id_maps(pid: int, slot: UidSlot | None) -> None:
     """
     if slot is None:
         uid_map, gid_map = f"{GUEST_UID} 0 1\n", f"{GUEST_GID} 0 1\n"
+        # The kernel demands it of whoever is not root outside.
+        write_proc(f"{pid}/setgroups", "deny")
     else:
         uid_map = gid_map = f"0 {slot.base} {_IDS_PER_SLOT}\n"
-    write_proc(f"{pid}/setgroups", "deny")
     write_proc(f"{pid}/gid_map", gid_map)
     write_proc(f"{pid}/uid_map", uid_map)
 

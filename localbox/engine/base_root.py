@@ -42,6 +42,14 @@ _NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\npro
 # `commands.run` is a login shell, and the host's profile can cost more than everything else.
 _PROFILE = "umask 022\n"
 
+# `su user -c ...` as the sandbox's root; for everybody else su is a program like any other, for
+# set-uid bits mean nothing here.
+_PAM = """\
+auth required pam_rootok.so
+account required pam_permit.so
+session required pam_permit.so
+"""
+
 
 def base_template(hostname: str, host_network: bool) -> dict[str, Any]:
     """The parts of a plan's template that every sandbox has."""
@@ -62,6 +70,7 @@ def base_template(hostname: str, host_network: bool) -> dict[str, Any]:
         ("/etc/group", _GROUP, 0o644),
         ("/etc/nsswitch.conf", _NSSWITCH, 0o644),
         ("/etc/profile", _PROFILE, 0o644),
+        *((f"/etc/pam.d/{name}", _PAM, 0o644) for name in ("su", "su-l", "runuser", "runuser-l")),
         ("/etc/hostname", f"{hostname}\n", 0o644),
         ("/etc/hosts", f"127.0.0.1 localhost {hostname}\n::1 localhost\n", 0o644),
     ]
