@@ -47,7 +47,8 @@ def enter_root(
         "/dev/pts",
         "devpts",
         syscalls.MS_NOSUID | syscalls.MS_NOEXEC,
-        "newinstance,ptmxmode=0666,mode=0620",
+        # All terminals of a machine come out of one count, kernel.pty.max, which is 4096.
+        "newinstance,ptmxmode=0666,mode=0620,max=256",
     )
     for bind in plan["late_binds"]:
         _mount_late(program, bind, made)

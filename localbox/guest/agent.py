@@ -13,13 +13,13 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 
-from localbox.guest import files, watching
+from localbox.guest import dialing, files, watching
 from localbox.guest.connection import Connection, error_message
 from localbox.guest.loop import READ, Loop
 from localbox.guest.paths import resolve_path
 from localbox.guest.processes import Process, spawn
 from localbox.guest.python import spawn_python
-from localbox.guest.terminals import Terminal, spawn_terminal
+from localbox.guest.terminals import NoTerminalLeftError, Terminal, spawn_terminal
 from localbox.protocol.frames import (
     DATA,
     END_OF_DATA,
@@ -227,6 +227,10 @@ class Agent:
             raise RequestError(
                 "no_resources", "cannot start another process: the limit resources.pids is reached"
             ) from None
+        except NoTerminalLeftError:
+            raise RequestError(
+                "no_resources", "cannot open another terminal: the sandbox has as many as it can"
+            ) from None
         config = {"argv": request["argv"], "cwd": cwd, "env": call_env, "tag": request.get("tag")}
         process = (Terminal if "pty" in request else Process)(self._loop, pid, config)
         self._processes[pid] = process
@@ -311,6 +315,9 @@ class Agent:
                 "wrong_streams", f"process {process.pid} is on {is_on}: use sandbox.{use}"
             )
         return process
+
+    def _do_dial(self, connection: Connection, request: Message) -> None:
+        dialing.dial(connection, self._loop, request["port"])
 
     # Files
 

@@ -7,6 +7,7 @@ a terminal nobody reads, is between them and the kernel: the master never blocks
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 _BATCH_BYTES = 60 * 1024
 # Each pass finds what was forked during the one before it, and a killed process forks no more.
 _KILL_PASSES = 50
+
+
+class NoTerminalLeftError(Exception):
+    """The sandbox, or the machine, has as many as it can have."""
 
 
 class Terminal(Process):
@@ -98,9 +103,15 @@ def spawn_terminal(
     """Start a program on a terminal that controls its session: its pid, and the master.
 
     Raises:
-        OSError: it could not be started, or no more terminals can be had.
+        NoTerminalLeftError: guest programs have them all.
+        OSError: it could not be started.
     """
-    master_fd, slave_fd = os.openpty()
+    try:
+        master_fd, slave_fd = os.openpty()
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise NoTerminalLeftError from None
+        raise
     try:
         set_window_size(slave_fd, rows, cols)
         # A leader of a session without a terminal gets the one it opens first: see tty_open in
