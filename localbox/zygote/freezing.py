@@ -16,7 +16,7 @@ import time
 
 from localbox.confinement import syscalls
 from localbox.confinement.host_proc import read_proc
-from localbox.zygote.memory import descendants, kernel_descendants, tasks
+from localbox.zygote.memory import children_of, descendants, kernel_descendants, tasks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _FREEZE_WITHIN_S = 0.5
 # Before the signals are sent again, to whoever has been woken meanwhile.
 _LOOK_FOR_S = 0.02
+_POLITE_FOR_S = 0.05
 _HELPER_WITHIN_MS = 200
 _END_WITHIN_S = 1.0
 _SIGSTOP_BIT = 1 << (signal.SIGSTOP - 1)
@@ -47,10 +48,9 @@ def freeze(sandbox: LiveSandbox) -> None:
         while not sandbox.cgroup.freeze():
             _pause_or_give_up(sandbox, deadline)
         return
-    # PID 1 first: it adopts orphans, and must not hear that its children have stopped.
-    signal.pidfd_send_signal(sandbox.pidfd, signal.SIGSTOP)
     if not sandbox.paused:
         sandbox.stopped_by_guest = frozenset(filter(_is_stopped, processes(sandbox)[1:]))
+    _stop_from_the_top(sandbox, time.monotonic() + _POLITE_FOR_S)
     while True:
         _signal_all(sandbox, signal.SIGSTOP)
         look_until = min(deadline, time.monotonic() + _LOOK_FOR_S)
@@ -109,6 +109,22 @@ def processes(sandbox: LiveSandbox) -> list[int]:
     return found
 
 
+def _stop_from_the_top(sandbox: LiveSandbox, deadline: float) -> None:
+    """Parents before children: a shell that sees its job stop would go on to its next command.
+
+    Good enough for programs that do not resist. What comes next gets the others.
+    """
+    pids = [sandbox.pid, *(kernel.pid for kernel in sandbox.kernels.values())]
+    while pids and time.monotonic() < deadline:
+        for pid in pids:
+            _signal(pid, signal.SIGSTOP)
+        while any(_switches_of(pid) is None for pid in pids):
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(0.0002)
+        pids = [child for pid in pids for child in children_of(pid)]
+
+
 def _pause_or_give_up(sandbox: LiveSandbox, deadline: float) -> None:
     if time.monotonic() < deadline:
         time.sleep(0.0005)
@@ -132,28 +148,36 @@ def _nobody_runs(sandbox: LiveSandbox) -> bool:
 
 def _census(sandbox: LiveSandbox) -> dict[int, int] | None:
     """The switches of each thread by its id; None if one of them can run."""
-    switches: dict[int, int] = {}
+    census: dict[int, int] = {}
     for pid in processes(sandbox):
-        waits = stopping = False
-        for task in tasks(pid):
-            status = _status(f"{pid}/task/{task}")
-            state = status.get("State", "X")[:1]
-            if state in "XZ":
-                continue
-            if state in "tT":
-                stopping = True
-            elif state == "D":
-                # As a parent in vfork(2): it stops on its way out, if it has been told to.
-                waits = True
-                stopping |= bool(int(status["ShdPnd"], 16) & _SIGSTOP_BIT)
-            else:
-                return None
-            switches[int(task)] = int(status["voluntary_ctxt_switches"]) + int(
-                status["nonvoluntary_ctxt_switches"]
-            )
-        if waits and not stopping:
+        switches = _switches_of(pid)
+        if switches is None:
             return None
-    return switches
+        census.update(switches)
+    return census
+
+
+def _switches_of(pid: int) -> dict[int, int] | None:
+    """The same for one process."""
+    switches: dict[int, int] = {}
+    waits = stopping = False
+    for task in tasks(pid):
+        status = _status(f"{pid}/task/{task}")
+        state = status.get("State", "X")[:1]
+        if state in "XZ":
+            continue
+        if state in "tT":
+            stopping = True
+        elif state == "D":
+            # As a parent in vfork(2): it stops on its way out, if it has been told to.
+            waits = True
+            stopping |= bool(int(status["ShdPnd"], 16) & _SIGSTOP_BIT)
+        else:
+            return None
+        switches[int(task)] = int(status["voluntary_ctxt_switches"]) + int(
+            status["nonvoluntary_ctxt_switches"]
+        )
+    return None if waits and not stopping else switches
 
 
 def _status(path: str) -> dict[str, str]:

@@ -73,11 +73,19 @@ def kernel_descendants(root_pid: int) -> list[int]:
     pending = [root_pid]
     while pending:
         pid = pending.pop()
-        for task in tasks(pid):
-            children = read_proc(f"{pid}/task/{task}/children").split()
-            pending += map(int, children)
-            found += map(int, children)
+        children = children_of(pid)
+        pending += children
+        found += children
     return found
+
+
+def children_of(pid: int) -> list[int]:
+    """What any of its threads has started and not reaped."""
+    return [
+        int(child)
+        for task in tasks(pid)
+        for child in read_proc(f"{pid}/task/{task}/children").split()
+    ]
 
 
 def tasks(pid: int) -> list[str]:
