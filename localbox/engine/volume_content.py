@@ -220,12 +220,10 @@ def _translated(volume: StoredVolume, path: str, what: str) -> Iterator[None]:
         yield
     except OSError as error:
         subject = f"{path!r} in volume {volume.name!r}"
-        if error.errno in (errno.ENOENT, errno.ENOTDIR) and what != "remove":
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
             raise VolumePathNotFoundException(
                 f"cannot {what} {subject}: {error.strerror}"
             ) from None
-        if error.errno == errno.ENOENT:
-            raise VolumePathNotFoundException(f"there is no {subject}") from None
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NotEnoughSpaceException(
                 f"cannot {what} {subject}: the host's disk is full"

@@ -1,0 +1,397 @@
+"""Volumes: kept apart from sandboxes, seen by several at once, read and written without any."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from localbox import (
+    AsyncSandbox,
+    AsyncVolume,
+    InvalidArgumentException,
+    TimeoutException,
+    VolumeAndToken,
+    VolumeException,
+    VolumeFileType,
+    VolumeInfo,
+    VolumeNotFoundException,
+    VolumePathNotFoundException,
+)
+
+pytestmark = pytest.mark.anyio
+
+ROOT = os.geteuid() == 0
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOCALBOX_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data" / "volumes"
+
+
+@pytest.fixture
+async def volume() -> AsyncVolume:
+    return await AsyncVolume.create("data")
+
+
+@pytest.fixture
+async def mounted(volume: AsyncVolume) -> AsyncIterator[AsyncSandbox]:
+    async with await AsyncSandbox.create(volume_mounts={"/mnt/data": volume}) as sandbox:
+        yield sandbox
+
+
+# Volumes
+
+
+async def test_a_volume_is_found_by_its_id_and_listed_by_name() -> None:
+    assert await AsyncVolume.list() == []
+    second = await AsyncVolume.create("second")
+    first = await AsyncVolume.create("first_1-A")
+    assert await AsyncVolume.list() == [
+        VolumeInfo(first.volume_id, "first_1-A"),
+        VolumeInfo(second.volume_id, "second"),
+    ]
+    again = await AsyncVolume.connect(second.volume_id)
+    assert (again.name, again.volume_id) == ("second", second.volume_id)
+    info = await AsyncVolume.get_info(first.volume_id)
+    assert info == VolumeAndToken(first.volume_id, "first_1-A", token="")
+
+
+async def test_what_is_not_there_is_not_found() -> None:
+    for volume_id in ("00000000-0000-0000-0000-000000000000", "../data", ""):
+        with pytest.raises(VolumeNotFoundException):
+            await AsyncVolume.connect(volume_id)
+        with pytest.raises(VolumeNotFoundException):
+            await AsyncVolume.get_info(volume_id)
+        assert not await AsyncVolume.destroy(volume_id)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", ".", "a/b", "x" * 129, "ü", "a\n"])
+async def test_a_name_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(VolumeException, match="letters"):
+        await AsyncVolume.create(name)
+    assert await AsyncVolume.list() == []
+
+
+async def test_there_is_one_volume_of_a_name(volume: AsyncVolume) -> None:
+    with pytest.raises(VolumeException, match="already"):
+        await AsyncVolume.create("data")
+    assert await AsyncVolume.destroy(volume.volume_id)
+    again = await AsyncVolume.create("data")
+    assert again.volume_id != volume.volume_id
+    # The first object does not get at the second volume.
+    with pytest.raises(VolumeNotFoundException):
+        await volume.list("/")
+    assert not await volume.exists("/")
+
+
+async def test_destroyed_is_destroyed_with_all_that_was_in_it(
+    volume: AsyncVolume, store: Path
+) -> None:
+    await volume.write_file("a/b/c", "x", force=True)
+    assert await AsyncVolume.destroy(volume.volume_id)
+    assert not await AsyncVolume.destroy(volume.volume_id)
+    assert os.listdir(store) == []
+    with pytest.raises(VolumeNotFoundException):
+        await volume.write_file("a", "x")
+
+
+async def test_what_a_killed_program_left_half_done_is_swept(store: Path) -> None:
+    await AsyncVolume.create("kept")
+    (store / ".gone-1" / "id" / "deep").mkdir(parents=True)
+    (store / ".new-1").mkdir()
+    assert [volume.name for volume in await AsyncVolume.list()] == ["kept"]
+    await AsyncVolume.create("other")
+    assert sorted(os.listdir(store)) == ["kept", "other"]
+
+
+async def test_other_users_of_the_machine_get_at_no_volume(
+    volume: AsyncVolume, store: Path
+) -> None:
+    os.chmod(store, 0o755)
+    await volume.write_file("f", "x")
+    assert os.stat(store).st_mode & 0o777 == 0o700
+
+
+# Content
+
+
+async def test_a_file_is_read_as_it_was_written(volume: AsyncVolume) -> None:
+    info = await volume.write_file("/greeting", "grüße")
+    assert (info.name, info.path, info.type) == ("greeting", "/greeting", VolumeFileType.FILE)
+    assert (info.size, info.mode, info.uid, info.gid) == (7, 0o644, 1000, 1000)
+    assert await volume.read_file("greeting") == "grüße"
+    assert await volume.read_file("./../greeting", format="bytes") == "grüße".encode()
+    await volume.write_file("greeting", b"\xff")
+    assert await volume.read_file("greeting") == "\ufffd"
+
+
+async def test_file_objects_and_streams_go_piece_by_piece(volume: AsyncVolume) -> None:
+    content = os.urandom((2 << 20) + 5)
+    await volume.write_file("big", io.BytesIO(content))
+    pieces = [piece async for piece in await volume.read_file("big", format="stream")]
+    assert len(pieces) == 3
+    assert b"".join(pieces) == content
+    await volume.write_file("text", io.StringIO("short"))
+    assert await volume.read_file("text") == "short"
+
+
+async def test_a_shorter_file_leaves_nothing_of_the_longer(volume: AsyncVolume) -> None:
+    await volume.write_file("f", "long content")
+    await volume.write_file("f", "short")
+    assert await volume.read_file("f") == "short"
+
+
+async def test_data_that_is_none_makes_no_file(volume: AsyncVolume) -> None:
+    with pytest.raises(InvalidArgumentException, match="int"):
+        await volume.write_file("f", 7)  # type: ignore[arg-type]
+    assert await volume.list("/") == []
+
+
+async def test_directories_are_listed_as_deep_as_asked(volume: AsyncVolume) -> None:
+    await volume.make_dir("a/b/c", force=True)
+    await volume.write_file("a/f", "x")
+    assert [entry.path for entry in await volume.list("/")] == ["/a"]
+    assert [entry.path for entry in await volume.list("a")] == ["/a/b", "/a/f"]
+    assert [entry.path for entry in await volume.list("/", depth=9)] == [
+        "/a",
+        "/a/b",
+        "/a/b/c",
+        "/a/f",
+    ]
+    for depth in (0, -1, True):
+        with pytest.raises(InvalidArgumentException, match="depth"):
+            await volume.list("/", depth=depth)
+
+
+async def test_what_is_missing_in_a_volume_is_an_error_of_its_own(volume: AsyncVolume) -> None:
+    await volume.write_file("file", "x")
+    for path in ("gone", "gone/too", "file/below"):
+        for call in (volume.list, volume.get_info, volume.read_file, volume.remove):
+            with pytest.raises(VolumePathNotFoundException):
+                await call(path)  # type: ignore[operator]
+        assert not await volume.exists(path)
+    with pytest.raises(VolumePathNotFoundException):
+        await volume.make_dir("gone/d")
+    with pytest.raises(VolumePathNotFoundException):
+        await volume.write_file("gone/f", "x")
+    with pytest.raises(VolumePathNotFoundException):
+        await volume.update_metadata("gone", mode=0o600)
+
+
+async def test_only_with_force_is_a_directory_there_already_no_error(volume: AsyncVolume) -> None:
+    made = await volume.make_dir("d", mode=0o700)
+    assert (made.type, made.mode) == (VolumeFileType.DIRECTORY, 0o700)
+    with pytest.raises(VolumeException, match="exists"):
+        await volume.make_dir("d")
+    assert (await volume.make_dir("d", force=True)).mode == 0o700
+    await volume.write_file("f", "x")
+    with pytest.raises(VolumeException, match="exists"):
+        await volume.make_dir("f", force=True)
+
+
+async def test_a_directory_goes_with_all_that_is_in_it(volume: AsyncVolume) -> None:
+    await volume.write_file("d/e/f", "x", force=True)
+    await volume.write_file("other", "x")
+    await volume.remove("d")
+    await volume.remove("/other")
+    assert await volume.list("/") == []
+    with pytest.raises(VolumeException, match="destroy"):
+        await volume.remove("/")
+
+
+async def test_a_directory_is_no_file(volume: AsyncVolume) -> None:
+    await volume.make_dir("d")
+    for path in ("d", "/", "d/.."):
+        with pytest.raises(VolumeException, match="directory"):
+            await volume.read_file(path)
+        with pytest.raises(VolumeException, match="directory"):
+            await volume.write_file(path, "x")
+    await volume.write_file("f", "x")
+    with pytest.raises(VolumePathNotFoundException):
+        await volume.list("f")
+
+
+async def test_links_within_a_volume_are_followed(volume: AsyncVolume, store: Path) -> None:
+    await volume.write_file("v3/data", "three", force=True)
+    top = store / "data" / volume.volume_id
+    (top / "latest").symlink_to("v3")
+    (top / "v3" / "up").symlink_to("../v3/data")
+    assert await volume.read_file("latest/data") == "three"
+    assert await volume.read_file("latest/up") == "three"
+    info = await volume.get_info("latest")
+    assert (info.type, info.target) == (VolumeFileType.SYMLINK, "v3")
+    await volume.write_file("latest/up", "new")
+    assert await volume.read_file("v3/data") == "new"
+    # Removing a link is removing the link.
+    await volume.remove("latest")
+    assert await volume.exists("v3/data")
+
+
+async def test_metadata_is_what_was_asked_for(volume: AsyncVolume) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    await volume.write_file("f", "x", mode=0o600)
+    info = await volume.update_metadata("f", uid=1000, gid=1000, mode=0o640)
+    assert (info.uid, info.gid, info.mode) == (1000, 1000, 0o640)
+    assert before < info.mtime < datetime.now(UTC) + timedelta(seconds=5)
+    for mode in (0o4755, 0o2755, -1, 0o100644):
+        with pytest.raises(InvalidArgumentException, match="mode"):
+            await volume.update_metadata("f", mode=mode)
+    for uid in (-1, 65536, True):
+        with pytest.raises(InvalidArgumentException, match="uid"):
+            await volume.update_metadata("f", uid=uid)
+
+
+@pytest.mark.skipif(not ROOT, reason="only root has other ids to give")
+async def test_owners_are_those_that_sandboxes_see(
+    volume: AsyncVolume, mounted: AsyncSandbox
+) -> None:
+    info = await volume.write_file("theirs", "x", uid=0, gid=33, mode=0o644)
+    assert (info.uid, info.gid) == (0, 33)
+    seen = await mounted.commands.run(
+        "stat -c '%u %g' /mnt/data/theirs; echo y > /mnt/data/theirs || echo refused"
+    )
+    assert seen.stdout == "0 33\nrefused\n"
+    await mounted.commands.run("echo y > /mnt/data/theirs; touch /mnt/data/roots", user="root")
+    assert await volume.read_file("theirs") == "y\n"
+    assert (await volume.get_info("roots")).uid == 0
+
+
+@pytest.mark.skipif(ROOT, reason="root has other ids to give")
+async def test_an_owner_that_cannot_be_is_an_error(volume: AsyncVolume) -> None:
+    with pytest.raises(VolumeException, match="ordinary user"):
+        await volume.write_file("f", "x", uid=0)
+    with pytest.raises(VolumeException, match="ordinary user"):
+        await volume.make_dir("d", gid=33)
+    with pytest.raises(VolumeException, match="ordinary user"):
+        await volume.update_metadata("/", uid=1)
+    assert await volume.list("/") == []
+
+
+async def test_an_unknown_option_is_refused(volume: AsyncVolume) -> None:
+    with pytest.raises(TypeError, match="tokn"):
+        await volume.exists("/", tokn="x")
+    assert await volume.exists("/", token="x", request_timeout=5)
+    with pytest.raises(TimeoutException):
+        await volume.remove("/anything", request_timeout=1e-9)
+
+
+# In sandboxes
+
+
+async def test_what_a_sandbox_writes_is_there_for_the_host_and_others(
+    volume: AsyncVolume, mounted: AsyncSandbox
+) -> None:
+    await mounted.files.write("/mnt/data/from-inside", "one")
+    async with await AsyncSandbox.create(volume_mounts={"/home/user/v/w": "data"}) as other:
+        assert await other.files.read("v/w/from-inside") == "one"
+        # Each may change what the other made, and what the host made.
+        await other.commands.run("echo two >> v/w/from-inside; mkdir v/w/d; echo x > v/w/d/f")
+        await volume.write_file("d/host", "host", mode=0o600)
+        done = await mounted.commands.run("cd /mnt/data; cat from-inside d/host; rm -r d; id -u")
+        assert done.stdout == "onetwo\nhost1000\n"
+    info = await volume.get_info("from-inside")
+    assert (info.uid, info.gid) == (1000, 1000)
+    assert not await volume.exists("d")
+
+
+async def test_cells_write_to_it_as_commands_do(mounted: AsyncSandbox) -> None:
+    execution = await mounted.run_code("open('/mnt/data/cell', 'w').write('x')")
+    assert execution.error is None
+    assert await mounted.files.read("/mnt/data/cell") == "x"
+
+
+async def test_a_sandbox_says_what_is_mounted(mounted: AsyncSandbox) -> None:
+    await AsyncVolume.create("second")
+    assert (await mounted.get_info()).volume_mounts == [{"name": "data", "path": "/mnt/data"}]
+    mounts: dict[str, AsyncVolume | str] = {"/work/": "second", "/tmp/a/b": "data"}
+    async with await AsyncSandbox.create(volume_mounts=mounts) as sandbox:
+        assert (await sandbox.get_info()).volume_mounts == [
+            {"name": "data", "path": "/tmp/a/b"},
+            {"name": "second", "path": "/work"},
+        ]
+        await sandbox.commands.run("echo 1 > /work/f; echo 2 > /tmp/a/b/f")
+    assert await (await _named("second")).read_file("f") == "1\n"
+    assert await (await _named("data")).read_file("f") == "2\n"
+    async with await AsyncSandbox.create(volume_mounts={}) as sandbox:
+        assert (await sandbox.get_info()).volume_mounts == []
+
+
+async def _named(name: str) -> AsyncVolume:
+    [volume_id] = [info.volume_id for info in await AsyncVolume.list() if info.name == name]
+    return await AsyncVolume.connect(volume_id)
+
+
+async def test_sandboxes_with_different_volumes_at_one_place_have_each_their_own() -> None:
+    for name in ("a", "b"):
+        await AsyncVolume.create(name)
+    async with (
+        await AsyncSandbox.create(volume_mounts={"/mnt/v": "a"}) as first,
+        await AsyncSandbox.create(volume_mounts={"/mnt/v": "b"}) as second,
+    ):
+        await first.files.write("/mnt/v/f", "first")
+        assert not await second.files.exists("/mnt/v/f")
+        await second.files.write("/mnt/v/f", "second")
+        assert await first.files.read("/mnt/v/f") == "first"
+
+
+async def test_a_volume_in_use_is_not_destroyed(volume: AsyncVolume, mounted: AsyncSandbox) -> None:
+    await mounted.files.write("/mnt/data/f", "x")
+    with pytest.raises(VolumeException, match="running sandbox"):
+        await AsyncVolume.destroy(volume.volume_id)
+    assert await volume.read_file("f") == "x"
+    await mounted.kill()
+    assert await AsyncVolume.destroy(volume.volume_id)
+
+
+async def test_no_sandbox_is_made_without_its_volume() -> None:
+    with pytest.raises(VolumeNotFoundException, match="nowhere"):
+        await AsyncSandbox.create(volume_mounts={"/mnt/x": "nowhere"})
+    gone = await AsyncVolume.create("gone")
+    await AsyncVolume.destroy(gone.volume_id)
+    with pytest.raises(VolumeNotFoundException, match="gone"):
+        await AsyncSandbox.create(volume_mounts={"/mnt/x": gone})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/proc", "/proc/x", "/dev/shm", "/usr/share/x", "/etc", "/home", "/home/user"),
+        *("/tmp", "/.localbox/x", "/var", "/var/run/x", "/bin", "/mnt/../etc", "/a\0b", "rel", ""),
+    ],
+)
+async def test_a_place_that_belongs_to_the_sandbox_is_refused(
+    volume: AsyncVolume, path: str
+) -> None:
+    with pytest.raises(InvalidArgumentException, match="volume_mounts"):
+        await AsyncSandbox.create(volume_mounts={path: volume})
+
+
+async def test_volumes_do_not_lie_within_each_other(volume: AsyncVolume) -> None:
+    for paths in (["/mnt/a", "/mnt/a/b"], ["/mnt/a", "/mnt//a/"]):
+        with pytest.raises(InvalidArgumentException, match="volume_mounts"):
+            await AsyncSandbox.create(volume_mounts=dict.fromkeys(paths, "data"))
+
+
+async def test_a_volume_outlives_the_program_that_made_it() -> None:
+    program = """
+from localbox import Sandbox, Volume
+volume = Volume.create("lasting")
+sandbox = Sandbox.create(volume_mounts={"/mnt/v": volume})
+sandbox.commands.run("echo made > /mnt/v/f; chmod 600 /mnt/v/f")
+print(volume.volume_id)
+"""
+    done = subprocess.run(  # noqa: ASYNC221 (nothing else is to happen meanwhile)
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    volume = await AsyncVolume.connect(done.stdout.strip())
+    assert await volume.read_file("f") == "made\n"
+    async with await AsyncSandbox.create(volume_mounts={"/mnt/v": "lasting"}) as sandbox:
+        assert await sandbox.files.read("/mnt/v/f") == "made\n"
