@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from localbox._async.command_handle import AsyncCommandHandle as AsyncCommandHandle
     from localbox._async.input_stream import AsyncCommandInputHandle as AsyncCommandInputHandle
     from localbox._async.sandbox import AsyncSandbox as AsyncSandbox
+    from localbox._async.snapshot_paginator import AsyncSnapshotPaginator as AsyncSnapshotPaginator
     from localbox._async.volume import AsyncVolume as AsyncVolume
     from localbox._async.watch_handle import AsyncWatchHandle as AsyncWatchHandle
     from localbox._sync.command_handle import CommandHandle as CommandHandle
     from localbox._sync.git import Git as Git
     from localbox._sync.sandbox import Sandbox as Sandbox
+    from localbox._sync.snapshot_paginator import SnapshotPaginator as SnapshotPaginator
     from localbox._sync.volume import Volume as Volume
     from localbox._sync.watch_handle import WatchHandle as WatchHandle
     from localbox.charts import BarChart as BarChart
@@ -145,10 +147,12 @@ if TYPE_CHECKING:
 _HOME = {
     "AsyncCommandHandle": "localbox._async.command_handle",
     "AsyncSandbox": "localbox._async.sandbox",
+    "AsyncSnapshotPaginator": "localbox._async.snapshot_paginator",
     "AsyncVolume": "localbox._async.volume",
     "AsyncWatchHandle": "localbox._async.watch_handle",
     "CommandHandle": "localbox._sync.command_handle",
     "Sandbox": "localbox._sync.sandbox",
+    "SnapshotPaginator": "localbox._sync.snapshot_paginator",
     "Volume": "localbox._sync.volume",
     "WatchHandle": "localbox._sync.watch_handle",
     "BarChart": "localbox.charts",

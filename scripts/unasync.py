@@ -53,6 +53,7 @@ NAMES = {
     "AsyncSandboxPaginator": "SandboxPaginator",
     "AsyncSecret": "Secret",
     "AsyncSecretPaginator": "SecretPaginator",
+    "AsyncSnapshotPaginator": "SnapshotPaginator",
     "AsyncVolume": "Volume",
     "AsyncWatchHandle": "WatchHandle",
     "AsyncWriteData": "WriteData",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localbox._async.connection import REQUEST_TIMEOUT_S, AsyncConnection
 from localbox._async.sandbox_base import SandboxBase
@@ -16,6 +16,9 @@ from localbox.policy import Policy
 from localbox.protocol.frames import Frame, Message
 from localbox.transport import asyncio as transport
 from localbox.transport.wire import PeerGoneError, rendezvous_pair
+
+if TYPE_CHECKING:
+    from localbox.engine.layers import Stack
 
 Profile = str | os.PathLike[str] | Policy
 
@@ -34,19 +37,29 @@ class BirthMethods(SandboxBase):
         allow_internet_access: bool | None,
         opts: Mapping[str, Any],
         volume_mounts: Mapping[str, Any] | None = None,
+        stack: Stack | None = None,
     ) -> registry.SandboxRecord:
         creation.check_options(opts)
-        template = creation.check_template(template)
+        if stack is None and creation.is_stored(template):
+            stack = await transport.run(creation.find_stack, str(template))
+        if stack is None or template is None:
+            template = creation.check_template(template)
         timeout_s = creation.check_timeout(timeout, "timeout", zero_is_none=False)
         timeout_s = timeout_s or creation.DEFAULT_TIMEOUT_S
         environment = creation.check_strings(envs, "envs")
         notes = creation.check_strings(metadata, "metadata")
-        policy = creation.resolve_policy(profile, template)
+        if stack is None or profile is not None:
+            policy = creation.resolve_policy(profile, template)
+        else:
+            policy = stack.policy()
         creation.check_network(policy, allow_internet_access)
         volumes = await transport.run(creation.find_volumes, volume_mounts) if volume_mounts else ()
         # Quick but for the first time, when a zygote has to be started.
         zygote, digest, plan = await transport.run(
-            creation.prepare, policy, tuple(mount.guest_path for mount in volumes)
+            creation.prepare,
+            policy,
+            tuple(mount.guest_path for mount in volumes),
+            stack.layers if stack is not None else (),
         )
         record = registry.SandboxRecord(
             sandbox_id="",
@@ -61,8 +74,11 @@ class BirthMethods(SandboxBase):
         )
         connection = AsyncConnection(record, opts.get("request_timeout"))
         deadline = connection.request_deadline(opts.get("request_timeout"))
-        # A spare is there before anybody says which volumes it is to have.
-        pooled = pool.is_enabled() and not volumes
+        # A spare is there before anybody says which volumes it is to have, and would be on layers
+        # that nobody uses.
+        pooled = pool.is_enabled() and not volumes and stack is None
+        if stack is not None:
+            record.digest, record.use = digest, await transport.run(registry.hold_layers, stack)
         try:
             spare = zygote.pool.take(digest) if pooled else None
             ready: Frame | None = None
@@ -96,6 +112,8 @@ class BirthMethods(SandboxBase):
             if not record.isolation.walls:
                 # The agent ends when nobody can ask it any more.
                 record.rendezvous = registry.NOBODY
+                if record.use is not None:
+                    registry.end_use(record)
         registry.add(record)
         if pooled:
             zygote.pool.refill(zygote, digest)

@@ -19,6 +19,7 @@ from localbox.policy import Policy, load_profile
 from localbox.protocol.frames import MESSAGE, Frame, Message
 
 if TYPE_CHECKING:
+    from localbox.engine.layers import Layer, Stack
     from localbox.engine.volume_mounts import VolumeMount
 
 DEFAULT_TIMEOUT_S = 300
@@ -92,7 +93,8 @@ def check_template(template: str | None) -> str:
         near = difflib.get_close_matches(str(template), known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise NotFoundException(
-            f"template {template!r} is not found; there is {', '.join(map(repr, known))}{hint}"
+            f"template {template!r} is not found; there is {', '.join(map(repr, known))}, and no "
+            f"snapshot has this id or name{hint}"
         )
     return template
 
@@ -177,15 +179,39 @@ def find_volumes(volume_mounts: Mapping[str, Any]) -> tuple[VolumeMount, ...]:
     return find_mounts(volume_mounts)
 
 
+def is_stored(template: str | None) -> bool:
+    """Whether a template is to be looked for in the data directory."""
+    return template is not None and template not in _TEMPLATES
+
+
+def find_stack(template: str) -> Stack:
+    """The snapshot that a sandbox is to be made from.
+
+    Raises:
+        NotFoundException: there is neither a template nor a snapshot like this.
+    """
+    from localbox.engine import layers
+
+    stack = layers.find(template) if isinstance(template, str) else None
+    if stack is None:
+        check_template(template)
+        raise AssertionError("check_template knows it after all")
+    return stack
+
+
 def prepare(
-    policy: Policy, volumes: tuple[str, ...] = ()
+    policy: Policy, volumes: tuple[str, ...] = (), layers: tuple[Layer, ...] = ()
 ) -> tuple[ZygoteProcess, str, dict[str, Any]]:
     """The zygote for a policy, running, and the digest of the plan to ask it for.
 
     Args:
         volumes: the guest paths of the sandbox's volumes.
+        layers: what it stands on.
     """
-    digest, plan = make_plan(policy, volumes) if volumes else make_plan(policy)
+    if volumes or layers:
+        digest, plan = make_plan(policy, volumes, layers)
+    else:
+        digest, plan = make_plan(policy)
     host_network = policy.network.mode == "host"
     return get_zygote(policy.process.preload, host_network=host_network), digest, plan
 

@@ -16,12 +16,16 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from localbox.engine import layers
 from localbox.engine.data_dir import write_atomically
 from localbox.engine.layers import DESCRIPTION, RETIRED, Stack
 from localbox.errors import NotFoundException, SandboxException
+from localbox.transport.wire import PeerGoneError, post
+
+if TYPE_CHECKING:
+    from localbox.engine.registry import SandboxRecord
 
 _LOCK = "lock"
 _TRASH = ".trash-"
@@ -40,14 +44,16 @@ class Use:
         self.stack = stack
         self._open = True
 
-    def close(self) -> None:
+    def close(self) -> bool:
+        """Returns True if it was the last of the stack in this program, and that is removed."""
         with _lock:
             if not self._open:
-                return
+                return False
             self._open = False
             let_go = [layer.layer_id for layer in self.stack.layers if _drop(layer.layer_id)]
             if any(_is_doomed(layer_id) for layer_id in let_go):
                 collect()
+            return self.stack.layer_id in let_go and layers.load(self.stack.layer_id) is None
 
     def __del__(self) -> None:
         with contextlib.suppress(OSError, SandboxException):
@@ -59,6 +65,7 @@ class Draft:
 
     Attributes:
         fd: its directory, empty.
+        parent_fd: the one with all layers.
     """
 
     def __init__(self) -> None:
@@ -69,7 +76,9 @@ class Draft:
             self.host_path.mkdir(mode=0o700)
             self._lock_fd = _open_lock(self.host_path)
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-        self.fd = os.open(self.host_path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        self.fd = os.open(self.host_path, flags)
+        self.parent_fd = os.open(self.host_path.parent, flags)
 
     def commit(self, description: Mapping[str, Any]) -> Use:
         """Finish it; from here on it is a layer, and the caller's to use."""
@@ -82,16 +91,20 @@ class Draft:
             assert stack is not None
             for layer in stack.layers[:-1]:
                 _hold(layer.layer_id)
-        os.close(self.fd)
+        self._close()
         return Use(stack)
 
     def abandon(self) -> None:
         """Remove it, whatever is in it."""
-        os.close(self.fd)
+        self._close()
         trash = self.host_path.with_name(_TRASH + self.layer_id)
         os.rename(self.host_path, trash)
         os.close(self._lock_fd)
         _remove(trash)
+
+    def _close(self) -> None:
+        os.close(self.fd)
+        os.close(self.parent_fd)
 
 
 def hold(stack: Stack) -> Use:
@@ -116,6 +129,17 @@ def hold(stack: Stack) -> Use:
                     _drop(layer_id)
                 raise NotFoundException(f"layer {stack.layer_id} was deleted") from None
     return Use(stack)
+
+
+def end_use(record: SandboxRecord) -> None:
+    """A sandbox has ended, or was never made: let go of what it stood on."""
+    use, record.use = record.use, None
+    if use is None or not use.close() or not record.digest:
+        return
+    record.zygote.known_plans.discard(record.digest)
+    # It holds the mounts of a template that nobody can ask for any more.
+    with contextlib.suppress(OSError, PeerGoneError):
+        post(record.zygote.rendezvous, {"op": "forget_plan", "digest": record.digest})
 
 
 def retire(layer_id: str) -> bool:

@@ -6,7 +6,7 @@ and those below it. A sandbox made on a stack shares its files; nothing is copie
 
 For those who build on this:
 
-    stack = await sandbox._capture("template")   # a new layer over the sandbox's own; any kind
+    use = await sandbox._capture_use("template") # a new layer over the sandbox's own; use.close()
     stack = layers.resolve(id_or_name)           # NotFoundException; find() returns None instead
     record = await cls._launch(..., stack=stack) # a sandbox on it; its profile if none is given
     layers.set_name("name:tag", layer_id)        # a name moves from the layer that had it
@@ -61,7 +61,7 @@ class Layer:
 class Stack:
     """
     Args:
-        layers: the lowest first; not empty.
+        layers: the lowest first; the last is that of `layer_id`.
         description: the `layer.json` of the topmost.
     """
 

@@ -16,6 +16,8 @@ from localbox.policy import Policy
 
 if TYPE_CHECKING:
     from localbox.engine.contexts import Contexts
+    from localbox.engine.layer_store import Use
+    from localbox.engine.layers import Stack
     from localbox.engine.lifecycle import Lifecycle
     from localbox.engine.root_agent import RootAgent
     from localbox.engine.volume_mounts import VolumeMount
@@ -45,6 +47,9 @@ class SandboxRecord:
     lifecycle: Lifecycle | None = None
     # Whether to ask the zygote before anything else: nobody tells us of a pause at a timeout.
     may_be_paused: bool = False
+    # Its hold on the layers it stands on, and the plan that was made for them.
+    use: Use | None = None
+    digest: str = ""
 
     def volume_paths(self) -> tuple[str, ...]:
         """Where in the sandbox its volumes are; a part of its plan."""
@@ -91,6 +96,12 @@ def all_records() -> list[SandboxRecord]:
         return [*_records.values()]
 
 
+def sweep() -> None:
+    """Drop the records of sandboxes that have ended by themselves."""
+    with _lock:
+        _sweep()
+
+
 def forget(sandbox_id: str) -> None:
     """Drop the record of a sandbox that has ended, and its socket."""
     with _lock:
@@ -123,6 +134,24 @@ def root_of(record: SandboxRecord) -> RootAgent:
         return record.root
 
 
+def hold_layers(stack: Stack) -> Use:
+    """Keep what a sandbox is to stand on from being removed.
+
+    Raises:
+        NotFoundException: it has been.
+    """
+    from localbox.engine.layer_store import hold
+
+    return hold(stack)
+
+
+def end_use(record: SandboxRecord) -> None:
+    """A sandbox that stood on layers has ended, or was never made."""
+    from localbox.engine.layer_store import end_use
+
+    end_use(record)
+
+
 def _sweep() -> None:
     poll = select.poll()
     by_fd = {record.rendezvous.fileno(): record for record in _records.values()}
@@ -138,6 +167,8 @@ def _release(record: SandboxRecord) -> None:
     record.rendezvous = NOBODY
     record.contexts = None
     record.root = None
+    if record.use is not None:
+        end_use(record)
 
 
 def _forget_lock() -> None:

@@ -29,7 +29,7 @@ REPLY_FD = 4
 GO_FD = 5  # one byte arrives when the id maps are written
 ZYGOTE_FD = 6  # pidfd
 FIRST_LOWER_FD = 7
-RESERVED_FDS = 32
+RESERVED_FDS = 48
 
 _POLLIN = 1
 
