@@ -20,6 +20,9 @@ from e2b.sandbox_sync.filesystem.filesystem import Filesystem as TheirFilesystem
 from tests.compat.introspection import how_called, returned, signature, without_own_keywords
 
 SANDBOX = [
+    "beta_pause",
+    "connect",
+    "pause",
     "commands",
     "create",
     "files",
