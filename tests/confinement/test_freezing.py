@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ threading.Thread(target=lambda: subprocess.Popen(['sleep', '1000'])).start()
 
 
 @contextmanager
-def running(code: str, **limits: int) -> Iterator[Sandbox]:
+def running(code: str, **limits: Any) -> Iterator[Sandbox]:
     """A sandbox in which `code` is under way."""
     with Sandbox.create(profile=policy(**limits), timeout=60) as sandbox:
         sandbox.files.write("code.py", code)

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -40,7 +40,8 @@ async def test_pause_is_true_once_and_connect_resumes(sandbox: AsyncSandbox) -> 
 async def test_every_call_on_a_paused_sandbox_says_so_and_how_to_go_on(
     sandbox: AsyncSandbox,
 ) -> None:
-    same = await AsyncSandbox.connect(sandbox.sandbox_id)
+    the_class: Any = AsyncSandbox
+    same = await the_class.connect(sandbox.sandbox_id)
     await sandbox.run_code("x = 1")
     await sandbox.pause()
     for it in (sandbox, same):
@@ -75,12 +76,12 @@ async def test_processes_variables_and_files_are_there_after_a_pause(
 
 @pytest.mark.parametrize("options", [{"mode": "filesystem"}, {"keep_memory": False}])
 async def test_filesystem_mode_keeps_files_and_ends_processes(
-    sandbox: AsyncSandbox, options: dict[str, object]
+    sandbox: AsyncSandbox, options: dict[str, Any]
 ) -> None:
     await sandbox.files.write("note", "kept")
     await sandbox.run_code("x = 41")
     handle = await sandbox.commands.run("sleep 1000", background=True, timeout=0)
-    assert await sandbox.pause(**options)  # type: ignore[arg-type]
+    assert await sandbox.pause(**options)
     await sandbox.connect()
     assert await sandbox.files.read("note") == "kept"
     assert await sandbox.commands.list() == []
@@ -102,13 +103,14 @@ async def test_a_reboot_ends_the_processes_of_a_paused_sandbox_only(
 
 
 async def test_pause_and_connect_work_on_the_class(sandbox: AsyncSandbox) -> None:
-    assert await AsyncSandbox.pause(sandbox.sandbox_id)
-    assert not await AsyncSandbox.beta_pause(sandbox)  # type: ignore[arg-type]
-    other = await AsyncSandbox.connect(sandbox.sandbox_id, timeout=100)
+    the_class: Any = AsyncSandbox
+    assert await the_class.pause(sandbox.sandbox_id)
+    assert not await the_class.beta_pause(sandbox)
+    other = await the_class.connect(sandbox.sandbox_id, timeout=100)
     assert other is not sandbox
     assert other.sandbox_id == sandbox.sandbox_id
     assert await sandbox.is_running()
-    for call in (AsyncSandbox.pause, AsyncSandbox.connect):
+    for call in (the_class.pause, the_class.connect):
         with pytest.raises(SandboxNotFoundException):
             await call("i" + "0" * 19)
 
@@ -150,14 +152,14 @@ async def test_a_paused_sandbox_does_not_expire_and_gets_its_time_from_connect(
 
 
 async def test_at_its_timeout_a_sandbox_pauses_if_its_lifecycle_says_so() -> None:
-    lifecycle = {"on_timeout": "pause"}
-    async with await AsyncSandbox.create(timeout=60, lifecycle=lifecycle) as sandbox:  # type: ignore[arg-type]
+    lifecycle: Any = {"on_timeout": "pause"}
+    async with await AsyncSandbox.create(timeout=60, lifecycle=cast(Any, lifecycle)) as sandbox:
         info = await sandbox.get_info()
         assert info.lifecycle == {"on_timeout": "pause", "auto_resume": False}
         handle = await sandbox.commands.run(
             "read line; echo got $line", background=True, stdin=True
         )
-        await sandbox.set_timeout(0.05)  # type: ignore[arg-type]
+        await sandbox.set_timeout(cast(int, 0.05))
         await until(lambda: _is_paused(sandbox))
         with pytest.raises(SandboxNotRunningException, match="paused"):
             await sandbox.commands.run("true")
@@ -167,11 +169,11 @@ async def test_at_its_timeout_a_sandbox_pauses_if_its_lifecycle_says_so() -> Non
 
 
 async def test_at_its_timeout_a_sandbox_may_lose_its_processes_and_keep_its_files() -> None:
-    lifecycle = {"on_timeout": {"action": "pause", "mode": "filesystem"}}
-    async with await AsyncSandbox.create(timeout=60, lifecycle=lifecycle) as sandbox:  # type: ignore[arg-type]
+    lifecycle: Any = {"on_timeout": {"action": "pause", "mode": "filesystem"}}
+    async with await AsyncSandbox.create(timeout=60, lifecycle=cast(Any, lifecycle)) as sandbox:
         await sandbox.files.write("note", "kept")
         await sandbox.commands.run("sleep 1000", background=True, timeout=0)
-        await sandbox.set_timeout(0.05)  # type: ignore[arg-type]
+        await sandbox.set_timeout(cast(int, 0.05))
         await until(lambda: _is_paused(sandbox))
         await sandbox.connect()
         assert await sandbox.files.read("note") == "kept"
@@ -179,8 +181,8 @@ async def test_at_its_timeout_a_sandbox_may_lose_its_processes_and_keep_its_file
 
 
 async def test_with_auto_resume_the_next_call_goes_through() -> None:
-    lifecycle = {"on_timeout": "pause", "auto_resume": True}
-    async with await AsyncSandbox.create(timeout=60, lifecycle=lifecycle) as sandbox:  # type: ignore[arg-type]
+    lifecycle: Any = {"on_timeout": "pause", "auto_resume": True}
+    async with await AsyncSandbox.create(timeout=60, lifecycle=cast(Any, lifecycle)) as sandbox:
         info = await sandbox.get_info()
         assert info.lifecycle == {"on_timeout": "pause", "auto_resume": True}
         await sandbox.run_code("x = 41")
@@ -198,7 +200,7 @@ async def test_without_a_lifecycle_a_sandbox_is_killed_at_its_timeout() -> None:
     async with await AsyncSandbox.create(timeout=60) as sandbox:
         info = await sandbox.get_info()
         assert info.lifecycle == {"on_timeout": "kill", "auto_resume": False}
-        await sandbox.set_timeout(0.05)  # type: ignore[arg-type]
+        await sandbox.set_timeout(cast(int, 0.05))
         await until(lambda: _has_ended(sandbox))
 
 
@@ -224,16 +226,16 @@ async def test_a_lifecycle_that_cannot_be_is_refused(
     lifecycle: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(InvalidArgumentException, match=complaint):
-        await AsyncSandbox.create(lifecycle=lifecycle)  # type: ignore[arg-type]
+        await AsyncSandbox.create(lifecycle=cast(Any, lifecycle))
 
 
 async def test_arguments_that_cannot_be_are_refused(sandbox: AsyncSandbox) -> None:
     with pytest.raises(InvalidArgumentException, match="mode must be"):
-        await sandbox.pause(mode="half")  # type: ignore[arg-type]
+        await sandbox.pause(mode=cast(Any, "half"))
     with pytest.raises(InvalidArgumentException, match="not both"):
         await sandbox.pause(True, mode="full")
     with pytest.raises(InvalidArgumentException, match="on_resume must be"):
-        await sandbox.connect(on_resume="again")  # type: ignore[arg-type]
+        await sandbox.connect(on_resume=cast(Any, "again"))
     with pytest.raises(InvalidArgumentException, match="timeout"):
         await sandbox.connect(timeout=-1)
     assert await sandbox.is_running()

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -39,7 +39,8 @@ def test_pause_is_true_once_and_connect_resumes(sandbox: Sandbox) -> None:
 def test_every_call_on_a_paused_sandbox_says_so_and_how_to_go_on(
     sandbox: Sandbox,
 ) -> None:
-    same = Sandbox.connect(sandbox.sandbox_id)
+    the_class: Any = Sandbox
+    same = the_class.connect(sandbox.sandbox_id)
     sandbox.run_code("x = 1")
     sandbox.pause()
     for it in (sandbox, same):
@@ -74,12 +75,12 @@ def test_processes_variables_and_files_are_there_after_a_pause(
 
 @pytest.mark.parametrize("options", [{"mode": "filesystem"}, {"keep_memory": False}])
 def test_filesystem_mode_keeps_files_and_ends_processes(
-    sandbox: Sandbox, options: dict[str, object]
+    sandbox: Sandbox, options: dict[str, Any]
 ) -> None:
     sandbox.files.write("note", "kept")
     sandbox.run_code("x = 41")
     handle = sandbox.commands.run("sleep 1000", background=True, timeout=0)
-    assert sandbox.pause(**options)  # type: ignore[arg-type]
+    assert sandbox.pause(**options)
     sandbox.connect()
     assert sandbox.files.read("note") == "kept"
     assert sandbox.commands.list() == []
@@ -101,13 +102,14 @@ def test_a_reboot_ends_the_processes_of_a_paused_sandbox_only(
 
 
 def test_pause_and_connect_work_on_the_class(sandbox: Sandbox) -> None:
-    assert Sandbox.pause(sandbox.sandbox_id)
-    assert not Sandbox.beta_pause(sandbox)  # type: ignore[arg-type]
-    other = Sandbox.connect(sandbox.sandbox_id, timeout=100)
+    the_class: Any = Sandbox
+    assert the_class.pause(sandbox.sandbox_id)
+    assert not the_class.beta_pause(sandbox)
+    other = the_class.connect(sandbox.sandbox_id, timeout=100)
     assert other is not sandbox
     assert other.sandbox_id == sandbox.sandbox_id
     assert sandbox.is_running()
-    for call in (Sandbox.pause, Sandbox.connect):
+    for call in (the_class.pause, the_class.connect):
         with pytest.raises(SandboxNotFoundException):
             call("i" + "0" * 19)
 
@@ -149,12 +151,12 @@ def test_a_paused_sandbox_does_not_expire_and_gets_its_time_from_connect(
 
 
 def test_at_its_timeout_a_sandbox_pauses_if_its_lifecycle_says_so() -> None:
-    lifecycle = {"on_timeout": "pause"}
-    with Sandbox.create(timeout=60, lifecycle=lifecycle) as sandbox:  # type: ignore[arg-type]
+    lifecycle: Any = {"on_timeout": "pause"}
+    with Sandbox.create(timeout=60, lifecycle=cast(Any, lifecycle)) as sandbox:
         info = sandbox.get_info()
         assert info.lifecycle == {"on_timeout": "pause", "auto_resume": False}
         handle = sandbox.commands.run("read line; echo got $line", background=True, stdin=True)
-        sandbox.set_timeout(0.05)  # type: ignore[arg-type]
+        sandbox.set_timeout(cast(int, 0.05))
         until(lambda: _is_paused(sandbox))
         with pytest.raises(SandboxNotRunningException, match="paused"):
             sandbox.commands.run("true")
@@ -164,11 +166,11 @@ def test_at_its_timeout_a_sandbox_pauses_if_its_lifecycle_says_so() -> None:
 
 
 def test_at_its_timeout_a_sandbox_may_lose_its_processes_and_keep_its_files() -> None:
-    lifecycle = {"on_timeout": {"action": "pause", "mode": "filesystem"}}
-    with Sandbox.create(timeout=60, lifecycle=lifecycle) as sandbox:  # type: ignore[arg-type]
+    lifecycle: Any = {"on_timeout": {"action": "pause", "mode": "filesystem"}}
+    with Sandbox.create(timeout=60, lifecycle=cast(Any, lifecycle)) as sandbox:
         sandbox.files.write("note", "kept")
         sandbox.commands.run("sleep 1000", background=True, timeout=0)
-        sandbox.set_timeout(0.05)  # type: ignore[arg-type]
+        sandbox.set_timeout(cast(int, 0.05))
         until(lambda: _is_paused(sandbox))
         sandbox.connect()
         assert sandbox.files.read("note") == "kept"
@@ -176,8 +178,8 @@ def test_at_its_timeout_a_sandbox_may_lose_its_processes_and_keep_its_files() ->
 
 
 def test_with_auto_resume_the_next_call_goes_through() -> None:
-    lifecycle = {"on_timeout": "pause", "auto_resume": True}
-    with Sandbox.create(timeout=60, lifecycle=lifecycle) as sandbox:  # type: ignore[arg-type]
+    lifecycle: Any = {"on_timeout": "pause", "auto_resume": True}
+    with Sandbox.create(timeout=60, lifecycle=cast(Any, lifecycle)) as sandbox:
         info = sandbox.get_info()
         assert info.lifecycle == {"on_timeout": "pause", "auto_resume": True}
         sandbox.run_code("x = 41")
@@ -195,7 +197,7 @@ def test_without_a_lifecycle_a_sandbox_is_killed_at_its_timeout() -> None:
     with Sandbox.create(timeout=60) as sandbox:
         info = sandbox.get_info()
         assert info.lifecycle == {"on_timeout": "kill", "auto_resume": False}
-        sandbox.set_timeout(0.05)  # type: ignore[arg-type]
+        sandbox.set_timeout(cast(int, 0.05))
         until(lambda: _has_ended(sandbox))
 
 
@@ -219,16 +221,16 @@ def test_without_a_lifecycle_a_sandbox_is_killed_at_its_timeout() -> None:
 )
 def test_a_lifecycle_that_cannot_be_is_refused(lifecycle: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InvalidArgumentException, match=complaint):
-        Sandbox.create(lifecycle=lifecycle)  # type: ignore[arg-type]
+        Sandbox.create(lifecycle=cast(Any, lifecycle))
 
 
 def test_arguments_that_cannot_be_are_refused(sandbox: Sandbox) -> None:
     with pytest.raises(InvalidArgumentException, match="mode must be"):
-        sandbox.pause(mode="half")  # type: ignore[arg-type]
+        sandbox.pause(mode=cast(Any, "half"))
     with pytest.raises(InvalidArgumentException, match="not both"):
         sandbox.pause(True, mode="full")
     with pytest.raises(InvalidArgumentException, match="on_resume must be"):
-        sandbox.connect(on_resume="again")  # type: ignore[arg-type]
+        sandbox.connect(on_resume=cast(Any, "again"))
     with pytest.raises(InvalidArgumentException, match="timeout"):
         sandbox.connect(timeout=-1)
     assert sandbox.is_running()
