@@ -55,6 +55,7 @@ NAMES = {
     "AsyncSecretPaginator": "SecretPaginator",
     "AsyncSnapshotPaginator": "SnapshotPaginator",
     "AsyncVolume": "Volume",
+    "AsyncTemplate": "Template",
     "AsyncWatchHandle": "WatchHandle",
     "AsyncWriteData": "WriteData",
     "AsyncWriteEntry": "SyncWriteEntry",

@@ -300,7 +300,7 @@ class Commands:
             **program,
             "env": check_strings(envs, "envs"),
             "user": user,
-            "cwd": cwd,
+            "cwd": cwd or self._connection.record.cwd,
             "stdin": bool(stdin),
             "timeout_s": timeout_s,
         }

@@ -20,6 +20,7 @@ from localbox.transport.wire import PeerGoneError, rendezvous_pair
 
 if TYPE_CHECKING:
     from localbox.engine.layers import Stack
+    from localbox.templates.registry import Build
 
 Profile = str | os.PathLike[str] | Policy
 
@@ -41,15 +42,19 @@ class BirthMethods(SandboxBase):
         stack: Stack | None = None,
     ) -> registry.SandboxRecord:
         creation.check_options(opts)
+        built: Build | None = None
         if stack is None and creation.is_stored(template):
-            stack = transport.run(creation.find_stack, str(template))
-        if stack is None or template is None:
+            stack, built = transport.run(creation.find_stack, str(template))
+        if template is None or (stack is None and built is None):
             template = creation.check_template(template)
         timeout_s = creation.check_timeout(timeout, "timeout", zero_is_none=False)
         timeout_s = timeout_s or creation.DEFAULT_TIMEOUT_S
         environment = creation.check_strings(envs, "envs")
         notes = creation.check_strings(metadata, "metadata")
-        if stack is None or profile is not None:
+        if built is not None:
+            policy = creation.policy_of(built, profile)
+            environment = {**built.envs, **environment}
+        elif stack is None or profile is not None:
             policy = creation.resolve_policy(profile, template)
         else:
             policy = stack.policy()
@@ -118,7 +123,26 @@ class BirthMethods(SandboxBase):
         registry.add(record)
         if pooled:
             zygote.pool.refill(zygote, digest)
+        if built is not None:
+            record.cwd = built.workdir
+            cls._start_template(record, built, opts)
         return record
+
+    @classmethod
+    def _start_template(
+        cls, record: registry.SandboxRecord, built: Build, opts: Mapping[str, Any]
+    ) -> None:
+        """What the template starts in each of its sandboxes; without it there is no sandbox."""
+        if built.start_cmd is None and built.ready_cmd is None:
+            return
+        from localbox._sync.template_start import start
+
+        sandbox: Any = cls._of(record, opts.get("request_timeout"))
+        try:
+            start(sandbox, built, {})
+        except BaseException:
+            sandbox.kill()
+            raise
 
     @classmethod
     def _make(

@@ -21,6 +21,7 @@ from localbox.protocol.frames import MESSAGE, Frame, Message
 if TYPE_CHECKING:
     from localbox.engine.layers import Layer, Stack
     from localbox.engine.volume_mounts import VolumeMount
+    from localbox.templates.registry import Build
 
 DEFAULT_TIMEOUT_S = 300
 # Ten years: what is added to today's date must still be a date.
@@ -184,19 +185,30 @@ def is_stored(template: str | None) -> bool:
     return template is not None and template not in _TEMPLATES
 
 
-def find_stack(template: str) -> Stack:
-    """The snapshot that a sandbox is to be made from.
+def find_stack(template: str) -> tuple[Stack | None, Build | None]:
+    """The template that a sandbox is to be made from, with its files if it has any, or a snapshot.
 
     Raises:
         NotFoundException: there is neither a template nor a snapshot like this.
+        TemplateException: the template's files are missing.
     """
     from localbox.engine import layers
+    from localbox.templates import use
 
-    stack = layers.find(template) if isinstance(template, str) else None
+    build = use.find_build(template)
+    if build is not None:
+        return use.stack_of(build, template), build
+    stack = layers.find(template)
     if stack is None:
-        check_template(template)
-        raise AssertionError("check_template knows it after all")
-    return stack
+        raise use.not_found(template, sorted(_TEMPLATES))
+    return stack, None
+
+
+def policy_of(build: Build, profile: str | os.PathLike[str] | Policy | None) -> Policy:
+    """The policy of a sandbox made from a template that was built."""
+    from localbox.templates.use import policy_for
+
+    return policy_for(build, profile)
 
 
 def prepare(

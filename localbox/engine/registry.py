@@ -50,6 +50,8 @@ class SandboxRecord:
     # Its hold on the layers it stands on, and the plan that was made for them.
     use: Use | None = None
     digest: str = ""
+    # Where commands run that do not say; the home directory if None.
+    cwd: str | None = None
 
     def volume_paths(self) -> tuple[str, ...]:
         """Where in the sandbox its volumes are; a part of its plan."""
