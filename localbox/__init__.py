@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from localbox._async.input_stream import AsyncCommandInputHandle as AsyncCommandInputHandle
     from localbox._async.sandbox import AsyncSandbox as AsyncSandbox
     from localbox._async.snapshot_paginator import AsyncSnapshotPaginator as AsyncSnapshotPaginator
+    from localbox._async.template import AsyncTemplate as AsyncTemplate
     from localbox._async.volume import AsyncVolume as AsyncVolume
     from localbox._async.watch_handle import AsyncWatchHandle as AsyncWatchHandle
     from localbox._sync.command_handle import CommandHandle as CommandHandle
     from localbox._sync.git import Git as Git
     from localbox._sync.sandbox import Sandbox as Sandbox
     from localbox._sync.snapshot_paginator import SnapshotPaginator as SnapshotPaginator
+    from localbox._sync.template import Template as Template
     from localbox._sync.volume import Volume as Volume
     from localbox._sync.watch_handle import WatchHandle as WatchHandle
     from localbox.charts import BarChart as BarChart
@@ -138,6 +140,27 @@ if TYPE_CHECKING:
     )
     from localbox.models_network import SandboxNetworkUpdate as SandboxNetworkUpdate
     from localbox.policy import load_profile as load_profile
+    from localbox.templates.base import TemplateBase as TemplateBase
+    from localbox.templates.builder import TemplateClass as TemplateClass
+    from localbox.templates.dockerfile import DockerfileSyntaxError as DockerfileSyntaxError
+    from localbox.templates.logs import LogEntry as LogEntry
+    from localbox.templates.logs import LogEntryEnd as LogEntryEnd
+    from localbox.templates.logs import LogEntryLevel as LogEntryLevel
+    from localbox.templates.logs import LogEntryStart as LogEntryStart
+    from localbox.templates.logs import default_build_logger as default_build_logger
+    from localbox.templates.model import BuildInfo as BuildInfo
+    from localbox.templates.model import BuildStatusReason as BuildStatusReason
+    from localbox.templates.model import CopyItem as CopyItem
+    from localbox.templates.model import TemplateBuildStatus as TemplateBuildStatus
+    from localbox.templates.model import TemplateBuildStatusResponse as TemplateBuildStatusResponse
+    from localbox.templates.model import TemplateTag as TemplateTag
+    from localbox.templates.model import TemplateTagInfo as TemplateTagInfo
+    from localbox.templates.readycmd import ReadyCmd as ReadyCmd
+    from localbox.templates.readycmd import wait_for_file as wait_for_file
+    from localbox.templates.readycmd import wait_for_port as wait_for_port
+    from localbox.templates.readycmd import wait_for_process as wait_for_process
+    from localbox.templates.readycmd import wait_for_timeout as wait_for_timeout
+    from localbox.templates.readycmd import wait_for_url as wait_for_url
     from localbox.volume_models import VolumeAndToken as VolumeAndToken
     from localbox.volume_models import VolumeEntryStat as VolumeEntryStat
     from localbox.volume_models import VolumeFileType as VolumeFileType
@@ -271,11 +294,34 @@ _HOME = {
     "VolumeFileType": "localbox.volume_models",
     "VolumeInfo": "localbox.volume_models",
     "AsyncCommandInputHandle": "localbox._async.input_stream",
+    "AsyncTemplate": "localbox._async.template",
     "Git": "localbox._sync.git",
+    "Template": "localbox._sync.template",
     "GitBranches": "localbox.git_models",
     "GitFileStatus": "localbox.git_models",
     "GitResetMode": "localbox.git_models",
     "GitStatus": "localbox.git_models",
+    "TemplateBase": "localbox.templates.base",
+    "TemplateClass": "localbox.templates.builder",
+    "DockerfileSyntaxError": "localbox.templates.dockerfile",
+    "LogEntry": "localbox.templates.logs",
+    "LogEntryEnd": "localbox.templates.logs",
+    "LogEntryLevel": "localbox.templates.logs",
+    "LogEntryStart": "localbox.templates.logs",
+    "default_build_logger": "localbox.templates.logs",
+    "BuildInfo": "localbox.templates.model",
+    "BuildStatusReason": "localbox.templates.model",
+    "CopyItem": "localbox.templates.model",
+    "TemplateBuildStatus": "localbox.templates.model",
+    "TemplateBuildStatusResponse": "localbox.templates.model",
+    "TemplateTag": "localbox.templates.model",
+    "TemplateTagInfo": "localbox.templates.model",
+    "ReadyCmd": "localbox.templates.readycmd",
+    "wait_for_file": "localbox.templates.readycmd",
+    "wait_for_port": "localbox.templates.readycmd",
+    "wait_for_process": "localbox.templates.readycmd",
+    "wait_for_timeout": "localbox.templates.readycmd",
+    "wait_for_url": "localbox.templates.readycmd",
 }
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604 (the table is the list)

@@ -17,7 +17,7 @@ from tests import leftovers
 os.environ["LOCALBOX_POOL"] = "0"
 
 # Directories whose tests make sandboxes.
-_WITH_SANDBOXES = {"client", "confinement"}
+_WITH_SANDBOXES = {"client", "confinement", "templates"}
 
 
 @pytest.fixture(scope="session")
