@@ -21,20 +21,17 @@ def data_dir() -> Path:
     Raises:
         SandboxException: it cannot be made, or other users could change what is in it.
     """
-    chosen = os.environ.get("LOCALBOX_DATA_DIR")
-    if chosen:
-        host_path = Path(os.path.abspath(chosen))
-    else:
-        base = os.environ.get("XDG_DATA_HOME", "")
-        # The specification says that a relative one is to be ignored.
-        home = Path(base) if os.path.isabs(base) else Path.home() / ".local" / "share"
-        host_path = home / "localbox"
-    return _private(host_path)
+    return _private(_chosen())
 
 
 def subdirectory(name: str) -> Path:
     """The directory `name` in `data_dir()`, made if it is not there, with mode 0700."""
     return _private(data_dir() / name)
+
+
+def has_subdirectory(name: str) -> bool:
+    """Whether there is anything to find in `subdirectory(name)`; makes nothing."""
+    return (_chosen() / name).is_dir()
 
 
 def write_atomically(host_path: Path, content: bytes) -> None:
@@ -50,6 +47,16 @@ def write_atomically(host_path: Path, content: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _chosen() -> Path:
+    chosen = os.environ.get("LOCALBOX_DATA_DIR")
+    if chosen:
+        return Path(os.path.abspath(chosen))
+    base = os.environ.get("XDG_DATA_HOME", "")
+    # The specification says that a relative one is to be ignored.
+    home = Path(base) if os.path.isabs(base) else Path.home() / ".local" / "share"
+    return home / "localbox"
 
 
 def _private(host_path: Path) -> Path:

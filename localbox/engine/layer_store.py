@@ -1,25 +1,25 @@
-"""Which layers are there and in use: making, holding and removing them, and what others left.
+"""Which layers are there: making, using and removing them, and sweeping up what others left.
 
-Whoever makes or uses a layer has its `lock` file locked, and the kernel unlocks it whatever becomes
-of that program. A layer nobody has locked is removed if it was never finished, was made for a fork,
-or was deleted. Moments in which layers come and go are kept apart by a lock for all of them.
+A layer that no program has locked is removed if it was never finished, was made for a fork, or was
+deleted, and no other layer stands on it.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
+import functools
 import json
 import os
-import stat
-import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from localbox.engine import layers
+from localbox.engine import layer_locks, layers
 from localbox.engine.data_dir import write_atomically
+from localbox.engine.layer_locks import all_layers
+from localbox.engine.layer_removal import remove_tree
 from localbox.engine.layers import DESCRIPTION, RETIRED, Stack
 from localbox.errors import NotFoundException, SandboxException
 from localbox.transport.wire import PeerGoneError, post
@@ -27,14 +27,7 @@ from localbox.transport.wire import PeerGoneError, post
 if TYPE_CHECKING:
     from localbox.engine.registry import SandboxRecord
 
-_LOCK = "lock"
 _TRASH = ".trash-"
-# A copier that has not yet noticed that nobody waits for it may still make files in the draft.
-_REMOVAL_PATIENCE_S = 2.0
-
-_lock = threading.RLock()
-# Of the layers this program uses: their lock's descriptor, and how often each is used.
-_held: dict[str, tuple[int, int]] = {}
 
 
 class Use:
@@ -46,18 +39,19 @@ class Use:
 
     def close(self) -> bool:
         """Returns True if it was the last of the stack in this program, and that is removed."""
-        with _lock:
+        with all_layers():
             if not self._open:
                 return False
             self._open = False
-            let_go = [layer.layer_id for layer in self.stack.layers if _drop(layer.layer_id)]
-            if any(_is_doomed(layer_id) for layer_id in let_go):
-                collect()
-            return self.stack.layer_id in let_go and layers.load(self.stack.layer_id) is None
+            ids = [layer.layer_id for layer in self.stack.layers]
+            let_go = [layer_id for layer_id in ids if layer_locks.drop(layer_id)]
+        if any(_is_doomed(layer_id) for layer_id in let_go):
+            collect()
+        return self.stack.layer_id in let_go and layers.load(self.stack.layer_id) is None
 
     def __del__(self) -> None:
-        with contextlib.suppress(OSError, SandboxException):
-            self.close()
+        if self._open:
+            layer_locks.drop_later([layer.layer_id for layer in self.stack.layers])
 
 
 class Draft:
@@ -70,27 +64,30 @@ class Draft:
 
     def __init__(self) -> None:
         sweep_once()
+        self._open = False
+        self._owner_pid = os.getpid()
         self.layer_id = layers.new_layer_id()
         self.host_path = layers.layers_dir() / self.layer_id
-        with _all_layers():
+        with all_layers():
+            _stop_using_at_exit()
             self.host_path.mkdir(mode=0o700)
-            self._lock_fd = _open_lock(self.host_path)
+            self._lock_fd = layer_locks.open_lock(self.host_path)
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         self.fd = os.open(self.host_path, flags)
         self.parent_fd = os.open(self.host_path.parent, flags)
+        self._open = True
 
     def commit(self, description: Mapping[str, Any]) -> Use:
         """Finish it; from here on it is a layer, and the caller's to use."""
         content = json.dumps(dict(description)).encode("utf-8")
-        with _lock, _all_layers():
+        with all_layers():
             write_atomically(self.host_path / DESCRIPTION, content)
-            fcntl.flock(self._lock_fd, fcntl.LOCK_SH)
-            _held[self.layer_id] = (self._lock_fd, 1)
             stack = layers.load(self.layer_id)
             assert stack is not None
             for layer in stack.layers[:-1]:
-                _hold(layer.layer_id)
+                layer_locks.hold(layer.layer_id)
+            layer_locks.hold_made(self.layer_id, self._lock_fd)
         self._close()
         return Use(stack)
 
@@ -100,11 +97,17 @@ class Draft:
         trash = self.host_path.with_name(_TRASH + self.layer_id)
         os.rename(self.host_path, trash)
         os.close(self._lock_fd)
-        _remove(trash)
+        remove_tree(trash)
 
     def _close(self) -> None:
+        self._open = False
         os.close(self.fd)
         os.close(self.parent_fd)
+
+    def __del__(self) -> None:
+        # Whoever began it in a thread may have been cancelled before it came.
+        if getattr(self, "_open", False) and self._owner_pid == os.getpid():
+            self.abandon()
 
 
 def hold(stack: Stack) -> Use:
@@ -113,21 +116,17 @@ def hold(stack: Stack) -> Use:
     Raises:
         NotFoundException: one of them is gone already.
     """
-    with _lock:
-        if all(layer.layer_id in _held for layer in stack.layers):
+    with all_layers():
+        _stop_using_at_exit()
+        held: list[str] = []
+        try:
             for layer in stack.layers:
-                _hold(layer.layer_id)
-            return Use(stack)
-        with _all_layers():
-            held: list[str] = []
-            try:
-                for layer in stack.layers:
-                    _hold(layer.layer_id)
-                    held.append(layer.layer_id)
-            except FileNotFoundError:
-                for layer_id in held:
-                    _drop(layer_id)
-                raise NotFoundException(f"layer {stack.layer_id} was deleted") from None
+                layer_locks.hold(layer.layer_id)
+                held.append(layer.layer_id)
+        except FileNotFoundError:
+            for layer_id in held:
+                layer_locks.drop(layer_id)
+            raise NotFoundException(f"layer {stack.layer_id} was deleted") from None
     return Use(stack)
 
 
@@ -148,12 +147,12 @@ def retire(layer_id: str) -> bool:
     Returns:
         False if it was not there.
     """
-    with _lock:
+    with all_layers():
         if layers.load(layer_id) is None:
             return False
         layers.forget_names(layer_id)
         (layers.layers_dir() / layer_id / RETIRED).touch(mode=0o600)
-        collect()
+    collect()
     return True
 
 
@@ -172,13 +171,14 @@ def sweep_once() -> None:
 def collect() -> None:
     """Remove every layer that nobody uses and nobody could ask for."""
     directory = layers.layers_dir()
-    with _lock, _all_layers():
+    with all_layers():
         for layer_id in _unneeded(directory):
             with contextlib.suppress(FileNotFoundError):
                 os.rename(directory / layer_id, directory / f"{_TRASH}{layer_id}")
+    # Out of everybody's way by now; how long it takes depends on what was in them.
     for entry in os.listdir(directory):
         if entry.startswith(_TRASH):
-            _remove(directory / entry)
+            remove_tree(directory / entry)
 
 
 def _unneeded(directory: Path) -> list[str]:
@@ -191,7 +191,7 @@ def _unneeded(directory: Path) -> list[str]:
             # Of another version; what stands on what, only that version knows.
             return []
         doomed = description is None or _is_doomed(layer_id, description)
-        if doomed and _is_free(directory / layer_id):
+        if doomed and layer_locks.is_free(directory / layer_id):
             candidates.append(layer_id)
         elif description is not None:
             needed.update(description["parents"])
@@ -206,107 +206,16 @@ def _is_doomed(layer_id: str, description: Mapping[str, Any] | None = None) -> b
     return (layers.layers_dir() / layer_id / RETIRED).exists()
 
 
-def _is_free(host_path: Path) -> bool:
-    """Whether no program has it locked, this one included."""
-    try:
-        fd = _open_lock(host_path)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(fd)
-    return True
+@functools.cache
+def _stop_using_at_exit() -> None:
+    atexit.register(_stop_using)
 
 
-def _hold(layer_id: str) -> None:
-    fd, count = _held.get(layer_id, (-1, 0))
-    if not count:
-        path = layers.layers_dir() / layer_id
-        os.stat(path / DESCRIPTION)
-        fd = _open_lock(path)
-        # Nobody has it exclusively: that is only for the making, and under the lock for all.
-        fcntl.flock(fd, fcntl.LOCK_SH)
-    _held[layer_id] = (fd, count + 1)
+def _stop_using() -> None:
+    """The program ends: first its sandboxes, and then what only they needed."""
+    from localbox.engine.zygote_process import stop_zygotes
 
-
-def _drop(layer_id: str) -> bool:
-    """Whether this was this program's last use of it."""
-    fd, count = _held.get(layer_id, (-1, 0))
-    if count > 1:
-        _held[layer_id] = (fd, count - 1)
-        return False
-    if count:
-        del _held[layer_id]
-        # Not unlocked: a fork of this program may share the lock.
-        os.close(fd)
-    return True
-
-
-def _open_lock(host_path: Path) -> int:
-    return os.open(host_path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-
-@contextlib.contextmanager
-def _all_layers() -> Iterator[None]:
-    """Nobody else makes, takes or removes a layer meanwhile."""
-    fd = _open_lock(layers.layers_dir())
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
-def _remove(host_path: Path) -> None:
-    """Remove a tree that a guest has made: any names, any modes, any depth; follows no link."""
-    deadline = time.monotonic() + _REMOVAL_PATIENCE_S
-    while True:
-        try:
-            _empty(host_path)
-            host_path.rmdir()
-            return
-        except FileNotFoundError:
-            # Somebody else is removing it too.
-            if not host_path.exists():
-                return
-        except OSError:
-            pass
-        if time.monotonic() > deadline:
-            # The next program to sweep tries again.
-            return
-        time.sleep(0.01)
-
-
-def _empty(host_path: Path) -> None:
-    # What lies deeper is moved up first, so that no depth needs a descriptor or a long path.
-    pending = [host_path]
-    while pending:
-        directory = pending.pop()
-        os.chmod(directory, stat.S_IRWXU)
-        with os.scandir(directory) as entries:
-            children = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        for path, is_directory in children:
-            if not is_directory:
-                os.unlink(path)
-                continue
-            os.chmod(path, stat.S_IRWXU)
-            if directory == host_path:
-                pending.append(Path(path))
-            else:
-                moved = host_path / f".moved-{os.urandom(8).hex()}"
-                os.rename(path, moved)
-                pending.append(moved)
-        if directory != host_path:
-            directory.rmdir()
-
-
-def _forget_lock() -> None:
-    global _lock
-    _lock = threading.RLock()
-
-
-# Another thread may have held it at the fork.
-os.register_at_fork(after_in_child=_forget_lock)
+    stop_zygotes()
+    layer_locks.drop_everything()
+    with contextlib.suppress(OSError, SandboxException):
+        collect()

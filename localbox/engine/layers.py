@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localbox.engine.data_dir import subdirectory, write_atomically
+from localbox.engine.data_dir import has_subdirectory, subdirectory, write_atomically
 from localbox.errors import InvalidArgumentException, NotFoundException, SandboxException
 from localbox.policy import Policy, load_profile
 
@@ -156,6 +156,8 @@ def load(layer_id: str) -> Stack | None:
 
 def find(name_or_id: str) -> Stack | None:
     """A stack by the id of its topmost layer, or by its name, "name" or "name:tag"."""
+    if not has_subdirectory("layers"):
+        return None
     stack = load(name_or_id)
     if stack is not None:
         return stack

@@ -69,6 +69,8 @@ class ZygoteProcess:
                     # Ctrl-C in the terminal is for this program alone.
                     start_new_session=True,
                 )
+            if role == "sandboxes":
+                _sweep()
             self._await_ready(stderr_fd)
         except BaseException:
             self.rendezvous.close()
@@ -143,6 +145,18 @@ class ZygoteProcess:
         if "error" in message:
             self._process.wait()
             raise to_exception(message["error"])
+
+
+def _sweep() -> None:
+    """Remove what programs that were killed have left on disk, while the zygote starts."""
+    from localbox.engine.data_dir import has_subdirectory
+
+    # A directory of layers that cannot be used is told to whoever wants to use it.
+    with contextlib.suppress(OSError, SandboxException):
+        if has_subdirectory("layers"):
+            from localbox.engine.layer_store import sweep_once
+
+            sweep_once()
 
 
 def _unnamed_file() -> int:

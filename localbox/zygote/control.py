@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 def control(sandbox: LiveSandbox, request: Message) -> Message:
     """Do what one of OPERATIONS says; "running" in the answer tells it from one that has ended."""
+    if sandbox.capturing and request["op"] in ("pause", "resume"):
+        # It would be woken too early, or with all that stopped for the copy counted as stopped.
+        text = f"cannot {request['op']} the sandbox while its files are copied; try again"
+        return {"error": {"kind": "busy", "message": text}}
     try:
         return {"running": True, **OPERATIONS[request["op"]](sandbox, request)}
     except CannotFreezeError as error:

@@ -42,16 +42,13 @@ class Errands:
         Args:
             sandbox: it stands still until the child has ended.
         """
-        if sandbox is not None and not sandbox.paused:
-            if sandbox.capturing:
-                answer(reply, _busy("another snapshot of it is being taken"))
-                return
+        if sandbox is not None:
             try:
-                freeze(sandbox)
+                _hold_still(sandbox)
             except CannotFreezeError as error:
-                answer(reply, _busy(str(error)))
+                text = f"cannot copy the sandbox's files: {error}"
+                answer(reply, {"error": {"kind": "busy", "message": text}})
                 return
-            sandbox.capturing = True
         zygote_pid = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -78,11 +75,15 @@ class Errands:
         os.close(pidfd)
         if sandbox is not None and sandbox.capturing:
             sandbox.capturing = False
-            if sandbox.end_reason is None:
+            if sandbox.end_reason is None and not sandbox.paused:
                 thaw(sandbox)
                 sandbox.stopped_by_guest = frozenset()
         return True
 
 
-def _busy(why: str) -> Message:
-    return {"error": {"kind": "busy", "message": f"cannot copy the sandbox's files: {why}"}}
+def _hold_still(sandbox: LiveSandbox) -> None:
+    if sandbox.capturing:
+        raise CannotFreezeError("they are being copied already")
+    if not sandbox.paused:
+        freeze(sandbox)
+    sandbox.capturing = True

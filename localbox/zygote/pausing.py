@@ -10,6 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from localbox.zygote.live import Kernel, LiveSandbox
 
+# When to look again whether the files of a sandbox whose time is up have been copied.
+_COPYING_S = 0.05
+
 
 def pause(sandbox: LiveSandbox, mode: str) -> bool:
     """Let nothing of it run, and no time count, until it is resumed.
@@ -59,6 +62,9 @@ def expire(sandbox: LiveSandbox) -> None:
     """Its time is up: it ends, or pauses where that was asked for and its policy lets it live."""
     if sandbox.on_timeout is None or sandbox.wall_time_is_up():
         sandbox.end("its timeout expired")
+        return
+    if sandbox.capturing:
+        sandbox.deadline = time.monotonic() + _COPYING_S
         return
     try:
         pause(sandbox, sandbox.on_timeout)
