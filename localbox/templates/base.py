@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from localbox.errors import InvalidArgumentException
 from localbox.templates.builder import TemplateBuilder, TemplateClass
@@ -49,7 +49,7 @@ class TemplateBase:
         self._file_context_path = given or caller_directory() or "."
         self._file_ignore_patterns = list(file_ignore_patterns or [])
 
-    def skip_cache(self) -> Self:
+    def skip_cache(self) -> TemplateBase:
         """Build all that follows anew, whatever was kept of earlier builds."""
         self._force_next_layer = True
         return self
