@@ -14,6 +14,8 @@ from localbox._async.sandbox_cells import CellMethods
 from localbox._async.sandbox_cloud import CloudMethods
 from localbox._async.sandbox_control import ControlMethods
 from localbox._async.sandbox_listing import ListingMethods
+from localbox._async.sandbox_network import NetworkMethods
+from localbox._async.sandbox_snapshots import SnapshotMethods
 from localbox._async.sandbox_terminals import TerminalMethods
 from localbox._version import __version__
 from localbox.engine import creation, registry
@@ -41,15 +43,24 @@ if TYPE_CHECKING:
 
 # unasync: async
 class AsyncSandbox(
-    CellMethods, TerminalMethods, ControlMethods, CloudMethods, ListingMethods, BirthMethods
+    CellMethods,
+    TerminalMethods,
+    NetworkMethods,
+    ControlMethods,
+    CloudMethods,
+    ListingMethods,
+    SnapshotMethods,
+    BirthMethods,
 ):
     # unasync: sync
     # class AsyncSandbox(
     #     CellMethods,
     #     TerminalMethods,
+    #     NetworkMethods,
     #     ControlMethods,
     #     CloudMethods,
     #     ListingMethods,
+    #     SnapshotMethods,
     #     BirthMethods,
     #     LegacyMethods,
     # ):

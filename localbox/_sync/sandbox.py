@@ -15,6 +15,8 @@ from localbox._sync.sandbox_cells import CellMethods
 from localbox._sync.sandbox_cloud import CloudMethods
 from localbox._sync.sandbox_control import ControlMethods
 from localbox._sync.sandbox_listing import ListingMethods
+from localbox._sync.sandbox_network import NetworkMethods
+from localbox._sync.sandbox_snapshots import SnapshotMethods
 from localbox._sync.sandbox_terminals import TerminalMethods
 from localbox._version import __version__
 from localbox.engine import creation, registry
@@ -39,9 +41,11 @@ if TYPE_CHECKING:
 class Sandbox(
     CellMethods,
     TerminalMethods,
+    NetworkMethods,
     ControlMethods,
     CloudMethods,
     ListingMethods,
+    SnapshotMethods,
     BirthMethods,
     LegacyMethods,
 ):
