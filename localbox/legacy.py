@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from localbox._sync.commands import Commands
     from localbox._sync.filesystem import Filesystem
     from localbox.legacy_process import Processes
-    from localbox.models import EntryInfo, SandboxInfo
+    from localbox.models import SandboxInfo
     from localbox.policy import Policy
 
 HOME = "/home/user"
@@ -73,10 +73,13 @@ class LegacyMethods:
         def commands(self) -> Commands: ...
         @property
         def files(self) -> Filesystem: ...
+        @classmethod
+        def _list_sandboxes(cls, *args: Any, **opts: Any) -> Any: ...
         def is_running(self, request_timeout: float | None = None) -> bool: ...
         def kill(self, **opts: Any) -> bool: ...
         def set_timeout(self, timeout: int, **opts: Any) -> None: ...
         def get_info(self, **opts: Any) -> SandboxInfo: ...
+        def get_host(self, port: int) -> str: ...
         def list_code_contexts(self) -> builtins.list[Any]: ...
         def remove_code_context(self, context: Any) -> None: ...
 
@@ -118,15 +121,17 @@ class LegacyMethods:
             self.set_timeout(int(duration))
 
     def get_hostname(self, port: int | None = None) -> str:
-        """Not available: nothing outside can connect to a sandbox.
+        """An address whose connections go to `port` of the sandbox; now `get_host`.
 
         Raises:
-            InvalidArgumentException: always.
+            InvalidArgumentException: no port is given, for there is no host name that stands for
+                all of them; or see `get_host`.
         """
-        raise InvalidArgumentException(
-            "get_hostname: a sandbox has no host name, for nothing listens for it outside; "
-            "run the client inside with commands.run, or use a profile that shares the network"
-        )
+        if port is None:
+            raise InvalidArgumentException(
+                "get_hostname: say which port; there is an address for each, and no name for all"
+            )
+        return self.get_host(port)
 
     def upload_file(
         self, file: IO[Any], path: str | None = None, timeout: float | None = None
@@ -157,20 +162,14 @@ class LegacyMethods:
         return bytes(self.files.read(remote_path, "bytes", request_timeout=timeout))
 
     @dual_method("_list_sandboxes")
-    def list(self, path: str | None = None, **opts: Any) -> builtins.list[EntryInfo]:
+    def list(self, path: Any = None, *args: Any, **opts: Any) -> Any:
         """The entries of a directory, each with `name` and `size`; now `files.list`.
 
         Without a path, and on the class, it is E2B's list of sandboxes.
         """
-        if path is None:
-            self._list_sandboxes(**opts)
-        return self.files.list(str(path), **opts)
-
-    @classmethod
-    def _list_sandboxes(cls, *_args: Any, **_opts: Any) -> Any:
-        raise InvalidArgumentException(
-            "list: sandboxes cannot be listed yet; for files, call it on a sandbox with a path"
-        )
+        if isinstance(path, str | os.PathLike):
+            return self.files.list(os.fspath(path), *args, **opts)
+        return self._list_sandboxes(path, *args, **opts)
 
     def exists(self, path: str, timeout: float | None = None) -> bool:
         """Whether there is anything at `path`; now `files.exists`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,9 +85,22 @@ def test_keep_alive_lengthens_a_life_and_does_not_shorten_it(sandbox: Sandbox):
         sandbox.keep_alive(3601)
 
 
-def test_get_hostname_says_what_to_do_instead(sandbox: Sandbox):
-    with pytest.raises(InvalidArgumentException, match=r"commands\.run"):
-        sandbox.get_hostname(8080)
+def test_get_hostname_leads_to_a_server_inside(sandbox: Sandbox):
+    assert sandbox.get_hostname(8080) == sandbox.get_host(8080)
+    sandbox.filesystem.write("index.html", "<p>hello")
+    sandbox.process.start("exec python -m http.server 8080 --bind 127.0.0.1")
+
+    def page() -> bytes:
+        try:
+            with urllib.request.urlopen(f"http://{sandbox.get_hostname(8080)}", timeout=10) as it:
+                return bytes(it.read())
+        except OSError:
+            return b""  # it does not listen yet
+
+    wait_until(page)
+    assert page() == b"<p>hello"
+    with pytest.raises(InvalidArgumentException, match="which port"):
+        sandbox.get_hostname()
 
 
 def test_clearing_ends_processes_that_have_hidden(sandbox: Sandbox):
