@@ -1,0 +1,154 @@
+"""Forks: sandboxes that start with another one's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from localbox import AsyncSandbox, InvalidArgumentException, SandboxNotFoundException
+from tests.client._async.layered import disk_bytes, layers_in, open_files
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOCALBOX_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+async def fork(sandbox: AsyncSandbox, count: int) -> list[AsyncSandbox]:
+    forks = await sandbox.fork(60, count)
+    assert len(forks) == count
+    return [made for made in forks if isinstance(made, AsyncSandbox)]
+
+
+async def test_forks_start_with_its_files_and_share_nothing_later(
+    sandbox: AsyncSandbox, data: Path
+):
+    await sandbox.files.write("file", "source")
+    forks = await fork(sandbox, 3)
+    assert len(forks) == 3
+    assert len({made.sandbox_id for made in [sandbox, *forks]}) == 4
+    for number, made in enumerate(forks):
+        assert await made.files.read("file") == "source"
+        await made.files.write("file", str(number))
+        await made.files.write(f"own{number}", "")
+    for number, made in enumerate(forks):
+        assert await made.files.read("file") == str(number)
+        assert (await made.commands.run("ls")).stdout.split() == ["file", f"own{number}"]
+    assert (await sandbox.commands.run("ls; cat file")).stdout == "file\nsource"
+    assert len(layers_in(data)) == 1
+    for made in forks:
+        await made.kill()
+    assert layers_in(data) == []
+
+
+async def test_the_source_can_go_first(sandbox: AsyncSandbox, data: Path):
+    await sandbox.files.write("file", "x")
+    (made,) = await fork(sandbox, 1)
+    await sandbox.kill()
+    assert await made.files.read("file") == "x"
+    (again,) = await fork(made, 1)
+    await made.kill()
+    assert await again.files.read("file") == "x"
+    await again.kill()
+    assert layers_in(data) == []
+
+
+async def test_what_comes_from_a_layer_is_not_copied_again(sandbox: AsyncSandbox, data: Path):
+    await sandbox.commands.run("head -c 3000000 /dev/urandom > data")
+    (made,) = await fork(sandbox, 1)
+    before = disk_bytes(data)
+    assert before > 3_000_000
+    forks = await fork(made, 3)
+    assert disk_bytes(data) - before < 100_000
+    for each in forks:
+        assert (await each.commands.run("stat -c %s data")).stdout == "3000000\n"
+    for each in [made, *forks]:
+        await each.kill()
+
+
+async def test_a_fork_has_the_policy_variables_and_metadata_of_its_source():
+    async with await AsyncSandbox.create(
+        envs={"KEY": "value"}, metadata={"a": "b"}, profile="strict", timeout=60
+    ) as sandbox:
+        (made,) = await fork(sandbox, 1)
+        async with made:
+            assert (await made.commands.run("echo $KEY")).stdout == "value\n"
+            info = await made.get_info()
+            assert info.metadata == {"a": "b"}
+            assert info.template_id == (await sandbox.get_info()).template_id
+            assert made.policy == sandbox.policy
+
+
+async def test_without_a_timeout_it_is_e2bs(sandbox: AsyncSandbox):
+    (made,) = await sandbox.fork()
+    assert isinstance(made, AsyncSandbox)
+    async with made:
+        info = await made.get_info()
+        assert 10 < (info.end_at - info.started_at).total_seconds() < 16
+
+
+async def test_a_fork_that_cannot_be_made_is_an_exception_among_the_others(
+    sandbox: AsyncSandbox, monkeypatch: pytest.MonkeyPatch, data: Path
+):
+    make = AsyncSandbox._make
+    calls = 0
+
+    # unasync: async
+    async def failing(*args: object) -> object:
+        # unasync: sync
+        # def failing(*args: object) -> object:
+        # unasync: end
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise OSError("no more processes")
+        return await make(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(AsyncSandbox, "_make", failing)
+    forks = await sandbox.fork(60, 3)
+    assert [type(each) for each in forks] == [AsyncSandbox, OSError, AsyncSandbox]
+    for each in forks:
+        if isinstance(each, AsyncSandbox):
+            await each.kill()
+    assert layers_in(data) == []
+
+
+@pytest.mark.parametrize("count", [0, 21, -1, True, 1.5, "2"])
+async def test_a_count_out_of_range_is_refused(sandbox: AsyncSandbox, count: int):
+    with pytest.raises(InvalidArgumentException, match="count"):
+        await sandbox.fork(count=count)
+
+
+async def test_mode_full_is_refused_and_names_what_works(sandbox: AsyncSandbox):
+    with pytest.raises(InvalidArgumentException, match='mode="filesystem"'):
+        await sandbox.fork(mode="full")
+
+
+async def test_both_forms(sandbox: AsyncSandbox):
+    forks = await AsyncSandbox.fork(sandbox.sandbox_id, timeout=60, count=2)
+    assert len(forks) == 2
+    for each in forks:
+        assert isinstance(each, AsyncSandbox)
+        await each.kill()
+    with pytest.raises(SandboxNotFoundException):
+        await AsyncSandbox.fork("i0000000000000000000")
+
+
+async def test_forks_of_one_plan_leave_no_template_in_the_zygote(sandbox: AsyncSandbox):
+    zygote = sandbox._record.zygote.pid
+    known = len(sandbox._record.zygote.known_plans)
+    for _ in range(2):
+        for made in await fork(sandbox, 2):
+            await made.kill()
+    # Asked after the plans were to be forgotten, so answered after they were.
+    await sandbox.get_info()
+    open_before = open_files(zygote)
+    for made in await fork(sandbox, 2):
+        await made.kill()
+    await sandbox.get_info()
+    assert open_files(zygote) == open_before
+    assert len(sandbox._record.zygote.known_plans) == known
