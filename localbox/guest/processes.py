@@ -103,6 +103,10 @@ class Process:
     def stdin_open(self) -> bool:
         return self._stdin_fd >= 0 and not self._stdin_close_when_empty
 
+    @property
+    def stdin_lost(self) -> bool:
+        return self._stdin_fd < 0
+
     def when_stdin_written(self, callback: Callable[[str | None], None]) -> None:
         """Call back with None once all is in the pipe, or with why it never will be."""
         if self._stdin_out:
@@ -280,10 +284,20 @@ def spawn(
             )
         finally:
             os.chdir("/")
-        if cpu_time_s is not None:
-            # Not set on the agent itself: it would die of the sum of all its own small work.
-            resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_time_s, cpu_time_s + 1))
+        limit_cpu_time(pid, cpu_time_s)
         return pid, *pipes.keep()
+
+
+def limit_cpu_time(pid: int, cpu_time_s: int | None) -> None:
+    """Not set on the agent itself: it would die of the sum of all its own small work."""
+    if cpu_time_s is None:
+        return
+    try:
+        resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_time_s, cpu_time_s + 1))
+    except PermissionError:
+        # Root's, and in no time another user: then its limit is not ours to set any more.
+        os.killpg(pid, signal.SIGKILL)
+        raise
 
 
 class Pipes:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import resource
 import signal
 from collections.abc import Callable
 
 from localbox.guest.loop import HANGUP
-from localbox.guest.processes import Process
+from localbox.guest.processes import Process, limit_cpu_time
 from localbox.protocol.frames import PTY
 
 TYPE_CHECKING = False
@@ -134,8 +133,7 @@ def spawn_terminal(
             )
         finally:
             os.chdir("/")
-        if cpu_time_s is not None:
-            resource.prlimit(pid, resource.RLIMIT_CPU, (cpu_time_s, cpu_time_s + 1))
+        limit_cpu_time(pid, cpu_time_s)
         return pid, master_fd
     except BaseException:
         os.close(master_fd)

@@ -44,9 +44,11 @@ _MOUNTS_FD = 8  # the sandbox's mount namespace
 _FDS = {0, 1, 2, _RENDEZVOUS_FD, _REPLY_FD, _GO_FD, _SANDBOX_FD, _ZYGOTE_FD, _MOUNTS_FD}
 
 _POLLIN = 1
+# The network's too if it is the host's: the zygote may be in one that it has made ahead.
 _NAMESPACES = (
     syscalls.CLONE_NEWUSER
     | syscalls.CLONE_NEWNS
+    | syscalls.CLONE_NEWNET
     | syscalls.CLONE_NEWIPC
     | syscalls.CLONE_NEWUTS
     | syscalls.CLONE_NEWCGROUP
@@ -57,9 +59,9 @@ class RootAgents:
     """How root agents are made for the sandboxes of one plan."""
 
     def __init__(self, plan: dict[str, Any], landlock_abi: int) -> None:
-        """Call where /proc is any; nothing else is read."""
+        """Call where /proc can be seen, whoever's it is."""
         self._plan = plan
-        self._enter = _enter_sandbox(plan)
+        self._enter = _enter_sandbox()
         self._contain = _contain(plan, landlock_abi)
         names = {"HOME": HOME, "USER": "root", "LOGNAME": "root"}
         self._settings = {
@@ -161,7 +163,7 @@ def _return_to(own_fd: int) -> None:
         os._exit(1)
 
 
-def _enter_sandbox(plan: dict[str, Any]) -> Program:
+def _enter_sandbox() -> Program:
     """All namespaces, and uid 0 there, with every capability over them and none over the host.
 
     From the change of namespaces on the sandbox's processes see it, and can do nothing to it: it
@@ -173,8 +175,7 @@ def _enter_sandbox(plan: dict[str, Any]) -> Program:
         program.prctl(syscalls.PR_SET_DUMPABLE, 0)
         program.call("read", _GO_FD, bytes(1), 1, told="cgroup", expect=1)
         program.close(_GO_FD)
-        network = 0 if plan["network"] == "host" else syscalls.CLONE_NEWNET
-        program.call("setns", _SANDBOX_FD, _NAMESPACES | network, told="the sandbox")
+        program.call("setns", _SANDBOX_FD, _NAMESPACES, told="the sandbox")
         program.close(_SANDBOX_FD)
         program.call("setresgid", 0, 0, 0, told="root's group")
         program.call("setresuid", 0, 0, 0, told="root")

@@ -134,7 +134,7 @@ def test_roots_agent_is_out_of_reach_of_root_while_its_walls_go_up() -> None:
         import os, sys
         agents, got = set(), set()
         print("lurking", flush=True)
-        while len(agents) < 4:
+        while len(agents) < 3:
             for name in os.listdir("/proc"):
                 if not name.isdigit() or name == "1":
                     continue
@@ -162,7 +162,7 @@ def test_roots_agent_is_out_of_reach_of_root_while_its_walls_go_up() -> None:
             "until grep -q lurking /root/seen; do sleep 0.01; done",
             user="root",
         )
-        for _ in range(3):
+        for _ in range(2):
             with pytest.raises(SandboxException):
                 sandbox.commands.run("kill -9 $PPID; sleep 1000", user="root")
         seen = sandbox.commands.run(

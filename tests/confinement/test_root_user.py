@@ -53,9 +53,12 @@ def test_roots_agent_is_as_confined_as_what_it_runs(sandbox: Sandbox) -> None:
     assert host_ids.pop() >= 0x70000000
 
 
-def test_root_is_in_the_namespaces_of_its_sandbox(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("profile", ["default", "trusted"])
+def test_root_is_in_the_namespaces_of_its_sandbox(profile: str) -> None:
     read = "answer = {n: os.readlink(f'/proc/self/ns/{n}') for n in os.listdir('/proc/self/ns')}"
-    assert ask_root(sandbox, read) == ask(sandbox, read)
+    with Sandbox.create(profile=profile) as sandbox, Sandbox.create(profile=profile) as other:
+        assert ask_root(sandbox, read) == ask(sandbox, read)
+        assert ask_root(other, read) == ask(other, read)
 
 
 def test_roots_limits_are_the_users(sandbox: Sandbox) -> None:
