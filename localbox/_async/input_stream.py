@@ -169,25 +169,33 @@ class AsyncCommandInputHandle:
 #     timeout_s = check_timeout(timeout, "timeout", zero_is_none=True)
 #     deadline = None if timeout_s is None else time.monotonic() + timeout_s
 #     request = {"op": "write_stdin", "pid": pid, "pty": pty}
+#     failures: list[Exception] = []
 #     with connection.exchange(request, deadline) as exchange:
 #         try:
-#             for piece in _pieces(data):
+#             for piece in _pieces(data, failures):
 #                 remaining(deadline)
 #                 # An answer before the end of the input is bad news.
 #                 if exchange.has_answer():
 #                     break
 #                 exchange.send_chunk(DATA, piece, deadline)
-#             exchange.send_chunk(END_OF_DATA, b"", deadline)
-#             read_answer(exchange.receive(deadline))
+#             if not failures:
+#                 exchange.send_chunk(END_OF_DATA, b"", deadline)
+#                 read_answer(exchange.receive(deadline))
 #         except TimeoutError:
 #             raise _time_is_up(pid, timeout_s) from None
+#     # Only here, or a TimeoutError of the caller's would be taken for ours.
+#     for failure in failures:
+#         raise failure
 #
 #
-# def _pieces(data: Iterable[str | bytes]) -> Iterator[bytes]:
-#     for item in data:
-#         content = as_bytes(item, "each item of data")
-#         for start in range(0, len(content), _CHUNK_BYTES):
-#             yield content[start : start + _CHUNK_BYTES]
+# def _pieces(data: Iterable[str | bytes], failures: list[Exception]) -> Iterator[bytes]:
+#     try:
+#         for item in data:
+#             content = as_bytes(item, "each item of data")
+#             for start in range(0, len(content), _CHUNK_BYTES):
+#                 yield content[start : start + _CHUNK_BYTES]
+#     except Exception as error:  # raised when the exchange is closed
+#         failures.append(error)
 #
 #
 # unasync: end

@@ -286,7 +286,11 @@ class Agent:
                 process.when_stdin_written(written)
             elif kind == DATA:
                 process.write_stdin(chunk)
-                if process.stdin_congested:
+                if process.stdin_lost:
+                    # Now, for the end of what is sent may never come.
+                    connection.on_frame = None
+                    process.when_stdin_written(written)
+                elif process.stdin_congested:
                     connection.pause_reading()
                     process.when_stdin_written(resume)
 
