@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict
 
 from localbox._version import __version__
 from localbox.errors import InvalidArgumentException
@@ -64,7 +64,7 @@ def check_http_version(http_version: object) -> HttpVersion:
     version = http_version or os.environ.get("E2B_HTTP_VERSION") or "2"
     if version not in {"1.1", "2"}:
         raise InvalidArgumentException(f"http_version must be '1.1' or '2', not {version!r}")
-    return cast(HttpVersion, version)
+    return version
 
 
 class _Config:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 from localbox._async.connection import AsyncConnection
 from localbox.engine import registry
@@ -14,6 +15,8 @@ class SandboxBase:
 
     _record: registry.SandboxRecord
     _connection: AsyncConnection
+    # Connection options bound to the class by an `E2B` client.
+    _bound_params: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def sandbox_id(self) -> str:
@@ -23,12 +26,20 @@ class SandboxBase:
     @classmethod
     def _of(cls, record: registry.SandboxRecord, request_timeout: float | None = None) -> Self:
         """An object for a sandbox there is already."""
+        if request_timeout is None and cls._bound_params:
+            request_timeout = cls._bound_params.get("request_timeout")
         make: Any = cls
         # unasync: async
         return make(record, request_timeout)  # type: ignore[no-any-return]
         # unasync: sync
         # return make(_record=record, request_timeout=request_timeout)  # type: ignore[no-any-return]
         # unasync: end
+
+    @classmethod
+    def _with_bound(cls, opts: Mapping[str, Any]) -> dict[str, Any]:
+        """A call's connection options over those bound to the class; None counts as not given."""
+        given = {name: value for name, value in opts.items() if value is not None}
+        return {**cls._bound_params, **given}
 
     @classmethod
     def _by_id(cls, sandbox_id: str) -> Self:

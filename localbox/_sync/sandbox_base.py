@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 from localbox._sync.connection import Connection
 from localbox.engine import registry
@@ -15,6 +16,8 @@ class SandboxBase:
 
     _record: registry.SandboxRecord
     _connection: Connection
+    # Connection options bound to the class by an `E2B` client.
+    _bound_params: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def sandbox_id(self) -> str:
@@ -24,8 +27,16 @@ class SandboxBase:
     @classmethod
     def _of(cls, record: registry.SandboxRecord, request_timeout: float | None = None) -> Self:
         """An object for a sandbox there is already."""
+        if request_timeout is None and cls._bound_params:
+            request_timeout = cls._bound_params.get("request_timeout")
         make: Any = cls
         return make(_record=record, request_timeout=request_timeout)  # type: ignore[no-any-return]
+
+    @classmethod
+    def _with_bound(cls, opts: Mapping[str, Any]) -> dict[str, Any]:
+        """A call's connection options over those bound to the class; None counts as not given."""
+        given = {name: value for name, value in opts.items() if value is not None}
+        return {**cls._bound_params, **given}
 
     @classmethod
     def _by_id(cls, sandbox_id: str) -> Self:
