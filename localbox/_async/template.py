@@ -177,7 +177,9 @@ class AsyncTemplate(TemplateBase):
         creation.check_options(opts)
         if not creation.is_stored(alias):
             return True
-        return await transport.run(registry.find, alias) is not None
+        template = await transport.run(registry.find, alias)
+        # One without a tag has never been built to its end.
+        return template is not None and bool(template.tags)
 
     @classmethod
     async def assign_tags(

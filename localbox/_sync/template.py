@@ -163,7 +163,9 @@ class Template(TemplateBase):
         creation.check_options(opts)
         if not creation.is_stored(alias):
             return True
-        return transport.run(registry.find, alias) is not None
+        template = transport.run(registry.find, alias)
+        # One without a tag has never been built to its end.
+        return template is not None and bool(template.tags)
 
     @classmethod
     def assign_tags(cls, target_name: str, tags: str | list[str], **opts: Any) -> TemplateTagInfo:
