@@ -41,6 +41,8 @@ class AsyncRootConnection(AsyncConnection):
             SandboxNotRunningException: it has ended.
             WallError: a wall could not be built.
         """
+        if self.record.may_be_paused:
+            await self.wake()
         root = registry.root_of(self.record)
         if root.is_there():
             return

@@ -22,6 +22,9 @@ class RootConnection(Connection):
     def rendezvous(self) -> socket.socket:
         return registry.root_of(self.record).rendezvous or registry.NOBODY
 
+    def agents(self) -> list[Connection]:
+        return [self]
+
     def why_gone(self) -> SandboxException:
         info = self.ask_zygote({"op": "info"})
         if not info["running"]:
@@ -39,6 +42,8 @@ class RootConnection(Connection):
             SandboxNotRunningException: it has ended.
             WallError: a wall could not be built.
         """
+        if self.record.may_be_paused:
+            self.wake()
         root = registry.root_of(self.record)
         if root.is_there():
             return
