@@ -42,6 +42,9 @@ class Place:
 
     def stat(self) -> os.stat_result:
         """Of a link itself."""
+        if self.is_top:
+            # "." would ask for permission to enter it.
+            return os.fstat(self.directory_fd)
         return os.stat(self.name, dir_fd=self.directory_fd, follow_symlinks=False)
 
     def open(self, flags: int, mode: int = 0o600) -> int:
@@ -50,6 +53,8 @@ class Place:
         Raises:
             OSError: ELOOP for a link, ENXIO for a fifo or a socket nobody is at.
         """
+        if self.is_top and flags == os.O_PATH:
+            return os.dup(self.directory_fd)
         flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         return os.open(self.name, flags, mode, dir_fd=self.directory_fd)
 
