@@ -71,6 +71,13 @@ class FileStreamReader(Iterator[bytes]):
         self._offset += len(chunk)
         return chunk
 
+    def _size(self) -> int:
+        """How much there is now."""
+        return os.fstat(self._fd).st_size if self._fd >= 0 else len(self._content)
+
+    def _skip(self, count: int) -> None:
+        self._offset += count
+
     def close(self) -> None:
         """Let go of the file."""
         fd, self._fd = self._fd, -1

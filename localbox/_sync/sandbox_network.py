@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from localbox._sync.sandbox_base import SandboxBase
+
+if TYPE_CHECKING:
+    from localbox.engine.file_urls import Operation
 
 
 class NetworkMethods(SandboxBase):
@@ -25,3 +30,42 @@ class NetworkMethods(SandboxBase):
         from localbox.engine import forwarding
 
         return forwarding.forward(self._record, port)
+
+    def download_url(
+        self, path: str, user: str | None = None, use_signature_expiration: int | None = None
+    ) -> str:
+        """An address at which a GET gives the file, to this machine and whoever has the address.
+
+        It is signed: nobody can make it lead to another file, nor to writing this one. It ends
+        with the sandbox.
+
+        Args:
+            path: of the file, which may be made later.
+            user: as whom to read it.
+            use_signature_expiration: seconds until the address is refused.
+
+        Raises:
+            InvalidArgumentException: the path or the expiration cannot be.
+            SandboxNotRunningException: the sandbox has ended.
+        """
+        return self._file_url("read", path, user, use_signature_expiration)
+
+    def upload_url(
+        self, path: str, user: str | None = None, use_signature_expiration: int | None = None
+    ) -> str:
+        """An address to which a POST writes the file: as a form's "file", or as the plain body.
+
+        Otherwise as `download_url`.
+        """
+        return self._file_url("write", path, user, use_signature_expiration)
+
+    def _file_url(
+        self, operation: Operation, path: str, user: str | None, expires_in_s: int | None
+    ) -> str:
+        # Requests are served by threads, whichever class this is.
+        from localbox._sync.connection import Connection
+        from localbox._sync.filesystem import Filesystem
+        from localbox.engine.file_urls import file_url
+
+        files = Filesystem(Connection(self._record, None))
+        return file_url(self._record, files, operation, path, user, expires_in_s)

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from localbox.engine.joining import Joint
 from localbox.engine.registry import NOBODY, SandboxRecord
@@ -24,6 +25,8 @@ _MOST_CONNECTIONS = 200
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_S = 0.1
 _NEVER = float("inf")
+
+_SERVICE_PORT = 0
 
 Accepted = Callable[[socket.socket], None]
 
@@ -45,18 +48,29 @@ def forward(record: SandboxRecord, port: int) -> str:
             f"port {port} cannot be reached: the profile {record.policy.name!r} has "
             "network.mode none, in which nothing can listen; choose one with mode loopback"
         )
-    return _forwarder.open(record, port, None)
+    return _forwarder.forward(record, port)
 
 
-def serve(record: SandboxRecord, name: str, accepted: Accepted) -> str:
-    """The address of a port of this machine whose connections are handed to `accepted`.
+class Service(Protocol):
+    """A server of this program, at a port of its own for each sandbox. Its methods never wait."""
 
-    It is called in the forwarder's thread and must not wait. The port is closed with the sandbox.
+    def accept(self, client: socket.socket) -> None:
+        """Take over a new connection."""
+
+    def end(self) -> None:
+        """The sandbox has ended."""
+
+    def abandon(self) -> None:
+        """Close the connections: this is a fork of the program, and they are its parent's."""
+
+
+def serve(record: SandboxRecord, make: Callable[[], Service]) -> tuple[str, Service]:
+    """The address of the sandbox's service, and the service itself; made if there is none.
 
     Raises:
-        SandboxNotRunningException: it has ended.
+        SandboxNotRunningException: the sandbox has ended.
     """
-    return _forwarder.open(record, name, accepted)
+    return _forwarder.serve(record, make)
 
 
 class _Sandbox:
@@ -66,8 +80,9 @@ class _Sandbox:
         self.record = record
         # A copy: the record lets go of its own when it likes, and epoll has to know ours.
         self.fd = os.dup(record.rendezvous.fileno())
-        self.listeners: dict[int | str, socket.socket] = {}
+        self.listeners: dict[int, socket.socket] = {}  # by port inside
         self.joints: set[Joint] = set()
+        self.service: Service | None = None
 
 
 class Forwarder:
@@ -78,42 +93,47 @@ class Forwarder:
         self._sandboxes: dict[str, _Sandbox] = {}
         self._paused: dict[int, float] = {}  # listeners, and when to listen again
 
-    def open(self, record: SandboxRecord, key: int | str, accepted: Accepted | None) -> str:
+    def forward(self, record: SandboxRecord, port: int) -> str:
         with self._lock:
-            sandbox = self._sandboxes.get(record.sandbox_id)
-            if sandbox is None:
-                if record.rendezvous is NOBODY:
-                    raise SandboxNotRunningException(
-                        f"sandbox {record.sandbox_id} is not running: it has ended"
-                    )
-                sandbox = _Sandbox(record)
-            listener = sandbox.listeners.get(key)
-            if listener is None:
-                listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-                listener.setblocking(False)
-                sandbox.listeners[key] = listener
-                if self._epoll is None:
-                    self._epoll = select.epoll()
-                    threading.Thread(
-                        target=self._run,
-                        args=(self._epoll,),
-                        name="localbox-forwarding",
-                        daemon=True,
-                    ).start()
-                fd = listener.fileno()
-                if isinstance(key, int):
-                    accepted = self._joiner(sandbox, key)
-                assert accepted is not None
-                handle = accepted
-                self.watch(
-                    fd, select.EPOLLIN, lambda _events: self._accept(sandbox, listener, handle)
-                )
-                if record.sandbox_id not in self._sandboxes:
-                    self._sandboxes[record.sandbox_id] = sandbox
-                    # No events asked for: of the hang-up the kernel tells in any case.
-                    self.watch(sandbox.fd, 0, lambda _events: self._end(sandbox))
-            host, port = listener.getsockname()
-        return f"{host}:{port}"
+            sandbox = self._sandbox(record)
+            return self._listen(sandbox, port, lambda client: self._join(sandbox, port, client))
+
+    def serve(self, record: SandboxRecord, make: Callable[[], Service]) -> tuple[str, Service]:
+        with self._lock:
+            sandbox = self._sandbox(record)
+            service = sandbox.service = sandbox.service or make()
+            return self._listen(sandbox, _SERVICE_PORT, service.accept), service
+
+    def _sandbox(self, record: SandboxRecord) -> _Sandbox:
+        sandbox = self._sandboxes.get(record.sandbox_id)
+        if sandbox is not None:
+            return sandbox
+        if record.rendezvous is NOBODY:
+            raise SandboxNotRunningException(
+                f"sandbox {record.sandbox_id} is not running: it has ended"
+            )
+        sandbox = _Sandbox(record)
+        self._sandboxes[record.sandbox_id] = sandbox
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            threading.Thread(
+                target=self._run, args=(self._epoll,), name="localbox-forwarding", daemon=True
+            ).start()
+        # No events asked for: of the hang-up the kernel tells in any case.
+        self.watch(sandbox.fd, 0, lambda _events: self._end(sandbox))
+        return sandbox
+
+    def _listen(self, sandbox: _Sandbox, port: int, accepted: Accepted) -> str:
+        listener = sandbox.listeners.get(port)
+        if listener is None:
+            listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+            listener.setblocking(False)
+            sandbox.listeners[port] = listener
+            self.watch(
+                listener.fileno(), select.EPOLLIN, lambda _events: self._accept(listener, accepted)
+            )
+        host, number = listener.getsockname()
+        return f"{host}:{number}"
 
     def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
         assert self._epoll is not None
@@ -164,7 +184,7 @@ class Forwarder:
                 if joint.is_dialling and joint.deadline <= now:
                     joint.close(reset=True)
 
-    def _accept(self, sandbox: _Sandbox, listener: socket.socket, accepted: Accepted) -> None:
+    def _accept(self, listener: socket.socket, accepted: Accepted) -> None:
         try:
             client, _address = listener.accept()
         except OSError as error:
@@ -176,21 +196,18 @@ class Forwarder:
         client.setblocking(True)
         accepted(client)
 
-    def _joiner(self, sandbox: _Sandbox, port: int) -> Accepted:
-        def join(client: socket.socket) -> None:
-            if len(sandbox.joints) >= _MOST_CONNECTIONS:
-                client.close()
-                return
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            try:
-                joint = Joint(self, client, sandbox.record.rendezvous, port, sandbox.joints.discard)
-            except OSError:
-                client.close()
-                return
-            if joint.is_dialling:
-                sandbox.joints.add(joint)
-
-        return join
+    def _join(self, sandbox: _Sandbox, port: int, client: socket.socket) -> None:
+        if len(sandbox.joints) >= _MOST_CONNECTIONS:
+            client.close()
+            return
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            joint = Joint(self, client, sandbox.record.rendezvous, port, sandbox.joints.discard)
+        except OSError:
+            client.close()
+            return
+        if joint.is_dialling:
+            sandbox.joints.add(joint)
 
     def _end(self, sandbox: _Sandbox) -> None:
         with self._lock:
@@ -201,6 +218,8 @@ class Forwarder:
                 listener.close()
             for joint in list(sandbox.joints):
                 joint.close(reset=True)
+            if sandbox.service is not None:
+                sandbox.service.end()
             self.unwatch(sandbox.fd)
             os.close(sandbox.fd)
 
@@ -212,6 +231,8 @@ class Forwarder:
                 listener.close()
             for joint in sandbox.joints:
                 joint.abandon()
+            if sandbox.service is not None:
+                sandbox.service.abandon()
         if self._epoll is not None:
             with contextlib.suppress(OSError):
                 self._epoll.close()
