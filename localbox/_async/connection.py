@@ -129,15 +129,19 @@ class AsyncConnection:
         return all_agents(self)
 
     async def _owner_of(self, pid: int, deadline: float | None) -> AsyncConnection:
-        """The connection to the agent that has started process `pid`; the user's if none has."""
+        """The connection to the agent that has started process `pid`.
+
+        The user's is asked, whether or not there is another: root can stop its own.
+        """
         first, *others = self.agents()
-        for other in others:
-            async with other.exchange({"op": "list_processes"}, deadline) as exchange:
-                listed = read_answer(await exchange.receive(deadline)).get("processes")
-            for process in listed if isinstance(listed, list) else ():
-                if isinstance(process, dict) and process.get("pid") == pid:
-                    return other
-        return first
+        if not others:
+            return first
+        async with first.exchange({"op": "list_processes"}, deadline) as exchange:
+            listed = read_answer(await exchange.receive(deadline)).get("processes")
+        for process in listed if isinstance(listed, list) else ():
+            if isinstance(process, dict) and process.get("pid") == pid:
+                return first
+        return others[0]
 
     async def wake(self) -> None:
         """See that the sandbox is not paused; resume it if its lifecycle says so.

@@ -128,15 +128,19 @@ class Connection:
         return all_agents(self)
 
     def _owner_of(self, pid: int, deadline: float | None) -> Connection:
-        """The connection to the agent that has started process `pid`; the user's if none has."""
+        """The connection to the agent that has started process `pid`.
+
+        The user's is asked, whether or not there is another: root can stop its own.
+        """
         first, *others = self.agents()
-        for other in others:
-            with other.exchange({"op": "list_processes"}, deadline) as exchange:
-                listed = read_answer(exchange.receive(deadline)).get("processes")
-            for process in listed if isinstance(listed, list) else ():
-                if isinstance(process, dict) and process.get("pid") == pid:
-                    return other
-        return first
+        if not others:
+            return first
+        with first.exchange({"op": "list_processes"}, deadline) as exchange:
+            listed = read_answer(exchange.receive(deadline)).get("processes")
+        for process in listed if isinstance(listed, list) else ():
+            if isinstance(process, dict) and process.get("pid") == pid:
+                return first
+        return others[0]
 
     def wake(self) -> None:
         """See that the sandbox is not paused; resume it if its lifecycle says so.

@@ -143,6 +143,7 @@ def test_a_circle_is_an_error(write: Writer) -> None:
         ("process:\n  env:\n    A: [x]\n", 3, "process.env.A: expected text"),
         ("process:\n  env:\n    A:\n", 3, "process.env.A: expected text"),
         ("process:\n  hostname: under_score\n", 2, "process.hostname: "),
+        ("process:\n  root_user: no\n", 2, "process.root_user: expected true or false"),
         ("isolation:\n  require: [landlok]\n", 2, "isolation.require[0]: 'landlok' is no wall"),
         ("isolation:\n  require: [landlock]\nlandlock: false\n", 2, "isolation.require: landlock"),
         ("landlock: yes\n", 1, "landlock: expected true or false"),
@@ -187,7 +188,11 @@ def test_every_kind_of_value_is_read(write: Writer) -> None:
     policy = load_profile(
         write("""
 isolation: {require: [seccomp, cgroup], prefer: [], on_unavailable: fail}
-process: {hostname: box-1, env: {PORT: 8080, OCT: 0755, NO: no, EMPTY: ""}, preload: [os.path]}
+process:
+  hostname: box-1
+  env: {PORT: 8080, OCT: 0755, NO: no, EMPTY: ""}
+  preload: [os.path]
+  root_user: false
 filesystem:
   readonly: [/data, {source: /srv/a, destination: /input}]
   readwrite: [{source: /srv/b, destination: /home/user/out}]
@@ -209,6 +214,7 @@ landlock: false
 """)
     )
     assert policy.isolation.require == ("seccomp", "cgroup")
+    assert policy.process.root_user is False
     assert policy.process.env == (("PORT", "8080"), ("OCT", "0755"), ("NO", "no"), ("EMPTY", ""))
     assert policy.filesystem.readonly == (Mount("/data", "/data"), Mount("/srv/a", "/input"))
     assert policy.filesystem.readwrite == (Mount("/srv/b", "/home/user/out"),)

@@ -57,6 +57,7 @@ def test_a_policy_error_is_an_invalid_argument() -> None:
         ("process", {"env": (("A", "1"), ("A", "2"))}, "listed twice"),
         ("process", {"preload": ("os; import x",)}, "module name"),
         ("process", {"preload": ("a..b",)}, "module name"),
+        ("process", {"root_user": 1}, "process.root_user: expected true or false"),
         ("filesystem", {"disk_bytes": 0}, "filesystem.disk"),
         ("filesystem", {"disk_bytes": True}, "whole number"),
         ("filesystem", {"disk_bytes": 2.5e9}, "whole number"),

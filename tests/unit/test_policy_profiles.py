@@ -74,6 +74,8 @@ def test_strict_is_nowhere_wider_than_default() -> None:
     assert strict.isolation.require == ("landlock",)
     assert strict.isolation.prefer == ("cgroup",)
     assert strict.filesystem.overlay == ()
+    assert default.process.root_user
+    assert not strict.process.root_user
     assert set(strict.seccomp.permitted()) < set(default.seccomp.permitted())
     assert set(strict.seccomp.rules) == set(RULES)
     assert set(strict.filesystem.masked) >= set(default.filesystem.masked)
