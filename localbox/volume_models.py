@@ -30,7 +30,7 @@ class VolumeAndToken(VolumeInfo):
     domain: str | None = None
 
 
-class VolumeFileType(str, Enum):  # noqa: UP042 (E2B's is not a StrEnum either)
+class VolumeEntryStatType(str, Enum):  # noqa: UP042 (E2B's is not a StrEnum either)
     """What a path in a volume is."""
 
     DIRECTORY = "directory"
@@ -42,6 +42,10 @@ class VolumeFileType(str, Enum):  # noqa: UP042 (E2B's is not a StrEnum either)
         return str(self.value)
 
 
+# The public name; E2B's enum has the other one too.
+VolumeFileType = VolumeEntryStatType
+
+
 @dataclass
 class VolumeEntryStat:
     """A path in a volume, and what stat(2) says of it.
@@ -51,7 +55,7 @@ class VolumeEntryStat:
     """
 
     name: str
-    type: VolumeFileType
+    type: VolumeEntryStatType
     path: str
     size: int
     mode: int
