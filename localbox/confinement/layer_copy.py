@@ -235,7 +235,8 @@ class LayerCopy:
                 offset += count
                 self.bytes += count
                 self._bytes_left += wanted - count
-        os.ftruncate(target_fd, size)
+        if offset < size:
+            os.ftruncate(target_fd, size)
 
 
 def _copy_attributes(source_fd: int, target_fd: int, status: os.stat_result) -> None:
