@@ -39,6 +39,7 @@ class BirthMethods(SandboxBase):
         opts: Mapping[str, Any],
         volume_mounts: Mapping[str, Any] | None = None,
         stack: Stack | None = None,
+        resources: Mapping[str, Any] | None = None,
     ) -> registry.SandboxRecord:
         creation.check_options(opts)
         built: Build | None = None
@@ -57,6 +58,8 @@ class BirthMethods(SandboxBase):
             policy = creation.resolve_policy(profile, template)
         else:
             policy = stack.policy()
+        if resources is not None:
+            policy = creation.limited(policy, resources)
         creation.check_network(policy, allow_internet_access)
         volumes = await transport.run(creation.find_volumes, volume_mounts) if volume_mounts else ()
         # Quick but for the first time, when a zygote has to be started.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from localbox._async.connection import AsyncConnection
 from localbox._async.sandbox_base import SandboxBase
-from localbox.engine import creation
+from localbox.engine import creation, registry
 from localbox.engine.dual_method import dual_method
 from localbox.errors import ServiceBusyException, TimeoutException
 from localbox.models import SandboxInfoLifecycle, SnapshotMode
@@ -15,8 +15,9 @@ from localbox.protocol.frames import Message
 
 if TYPE_CHECKING:
     import logging
+    from datetime import datetime
 
-    from localbox.models_control import SandboxOnResume
+    from localbox.models_control import SandboxMetrics, SandboxOnResume
 
 # What a healthy agent answers a ping in is a thousandth of this.
 _HEALTHY_WITHIN_S = 5.0
@@ -114,6 +115,71 @@ class ControlMethods(SandboxBase):
         await self._control(connection, request)
         return self
 
+    @dual_method("_set_limits_by_id")
+    async def set_limits(
+        self,
+        max_memory: str | int | None = None,
+        max_cpu: str | float | None = None,
+        timeout: int | None = None,
+        **opts: Any,
+    ) -> None:
+        """Change what it may use, from now on; what is not given stays. Not in E2B.
+
+        Also `Sandbox.set_limits(sandbox_id, ...)`.
+
+        Args:
+            max_memory: of all its processes together, and of each: "512MB" (10^6), "512MiB" (2^20)
+                or bytes. Each process by RLIMIT_DATA at every moment, all together as the profile's
+                `resources.memory`. Everybody can lower it; the kernel lets it be raised above what
+                is in force only with CAP_SYS_RESOURCE, as root has it outside of containers.
+            max_cpu: processors, such as 1, "1" or 0.5, for all its processes together. As many as
+                this machine has, or more, is no limit. The kernel keeps it where a cgroup can be
+                made; elsewhere the sandbox is stopped for moments once it has had its share,
+                which programs that set out to can get around. See docs/decisions.md.
+            timeout: as `set_timeout`'s.
+
+        Raises:
+            InvalidArgumentException: no size or number, or a limit that cannot be raised.
+            ServiceBusyException: its processes fork faster than they can be limited.
+            SandboxNotFoundException: it has ended.
+        """
+        from localbox.engine.resources import check_memory, parse_cpus
+
+        creation.check_options(opts)
+        record = self._record
+        timeout_s = creation.check_timeout(timeout, "timeout", zero_is_none=False)
+        request: Message = {
+            "op": "set_limits",
+            "memory_bytes": check_memory(record.policy, max_memory),
+            "cpus": None if max_cpu is None else parse_cpus(max_cpu, "max_cpu"),
+        }
+        connection = AsyncConnection(record, opts.get("request_timeout"))
+        await self._control(connection, request)
+        if timeout_s is not None:
+            await self._control(connection, {"op": "set_timeout", "timeout_s": timeout_s})
+
+    @dual_method("_get_metrics_by_id")
+    async def get_metrics(
+        self, start: datetime | None = None, end: datetime | None = None, **opts: Any
+    ) -> list[SandboxMetrics]:
+        """What it has used, in samples five seconds apart, of the last hour at most.
+
+        The last is of this moment. Also `Sandbox.get_metrics(sandbox_id)`.
+
+        Args:
+            start: leave out samples before that time; naive ones are local.
+            end: leave out samples after that time.
+
+        Raises:
+            SandboxNotFoundException: it has ended.
+        """
+        from localbox.engine.metrics import read_metrics
+
+        creation.check_options(opts)
+        connection = AsyncConnection(self._record, opts.get("request_timeout"))
+        answer = await self._control(connection, {"op": "metrics"})
+        return read_metrics(answer, start, end)
+
     async def _control(self, connection: AsyncConnection, request: Message) -> Message:
         answer = await connection.ask_zygote(request)
         if not answer["running"]:
@@ -121,20 +187,39 @@ class ControlMethods(SandboxBase):
         return answer
 
     @staticmethod
-    def _check_lifecycle(lifecycle: Mapping[str, Any]) -> None:
+    def _check_beginning(
+        lifecycle: Mapping[str, Any] | None, resources: Mapping[str, Any] | None
+    ) -> None:
         from localbox.engine.lifecycle import resolve_lifecycle
+        from localbox.engine.resources import cpus_of
 
-        resolve_lifecycle(lifecycle)
+        resolve_lifecycle(lifecycle or {})
+        cpus_of(resources or {})
 
-    async def _begin_lifecycle(self, lifecycle: Mapping[str, Any]) -> None:
+    async def _begin(
+        self, lifecycle: Mapping[str, Any] | None, resources: Mapping[str, Any] | None
+    ) -> None:
+        """What `create` asks for beyond the policy; if it cannot be had there is no sandbox."""
         from localbox.engine.lifecycle import resolve_lifecycle
+        from localbox.engine.resources import cpus_of
 
         record = self._record
-        record.lifecycle = resolved = resolve_lifecycle(lifecycle)
-        if resolved.on_timeout == "pause":
-            record.may_be_paused = True
-            request = {"op": "set_lifecycle", "on_timeout": resolved.mode}
-            await self._control(self._connection, request)
+        requests: list[Message] = []
+        if lifecycle is not None:
+            record.lifecycle = resolved = resolve_lifecycle(lifecycle)
+            if resolved.on_timeout == "pause":
+                record.may_be_paused = True
+                requests.append({"op": "set_lifecycle", "on_timeout": resolved.mode})
+        cpus = cpus_of(resources or {})
+        if cpus is not None:
+            requests.append({"op": "set_limits", "memory_bytes": None, "cpus": cpus})
+        try:
+            for request in requests:
+                await self._control(self._connection, request)
+        except BaseException:
+            await self._connection.ask_zygote({"op": "kill"})
+            registry.forget(record.sandbox_id)
+            raise
 
     def _lifecycle_info(self) -> SandboxInfoLifecycle:
         lifecycle = self._record.lifecycle
@@ -153,6 +238,27 @@ class ControlMethods(SandboxBase):
         **opts: Any,
     ) -> bool:
         return await cls._by_id(sandbox_id).pause(keep_memory, mode=mode, strict=strict, **opts)
+
+    @classmethod
+    async def _set_limits_by_id(
+        cls,
+        sandbox_id: str,
+        max_memory: str | int | None = None,
+        max_cpu: str | float | None = None,
+        timeout: int | None = None,
+        **opts: Any,
+    ) -> None:
+        await cls._by_id(sandbox_id).set_limits(max_memory, max_cpu, timeout, **opts)
+
+    @classmethod
+    async def _get_metrics_by_id(
+        cls,
+        sandbox_id: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        **opts: Any,
+    ) -> list[SandboxMetrics]:
+        return await cls._by_id(sandbox_id).get_metrics(start, end, **opts)
 
     @classmethod
     async def _connect_by_id(

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -102,6 +104,7 @@ class Sandbox(
         idempotency_key: str | None = None,
         *,
         profile: Profile | None = None,
+        resources: Mapping[str, Any] | None = None,
         **opts: Any,
     ) -> Self:
         """Make a sandbox; it runs when this returns.
@@ -124,6 +127,9 @@ class Sandbox(
             volume_mounts: paths in the sandbox, and the volume (or the name of one) that is to be
                 there, writable; see `Volume`.
             profile: not in E2B: a shipped profile's name, the path of a YAML file, or a Policy.
+            resources: not in E2B: limits in place of the profile's, with the keys of its
+                `resources` section, and "cpus", such as `{"memory": "512MiB", "cpus": 1}`; see
+                `set_limits`.
             opts: E2B's connection options; `request_timeout` in seconds counts, the rest is
                 accepted.
 
@@ -133,8 +139,8 @@ class Sandbox(
             NotFoundException: no such template, or no such volume.
             InvalidArgumentException: an argument cannot be.
         """
-        if lifecycle is not None:
-            cls._check_lifecycle(lifecycle)
+        if lifecycle is not None or resources is not None:
+            cls._check_beginning(lifecycle, resources)
         network_info: SandboxNetworkInfo | None = None
         if not (mcp is network is iam is idempotency_key is None):
             network_info = cls._check_cloud(mcp, network, iam, idempotency_key, profile, template)
@@ -149,11 +155,12 @@ class Sandbox(
             allow_internet_access,
             opts,
             volume_mounts,
+            resources=resources,
         )
         record.network = network_info
         sandbox = cls._of(record, opts.get("request_timeout"))
-        if lifecycle is not None:
-            sandbox._begin_lifecycle(lifecycle)
+        if lifecycle is not None or resources is not None:
+            sandbox._begin(lifecycle, resources)
         return sandbox
 
     @property
@@ -246,7 +253,7 @@ class Sandbox(
             started_at=started_at,
             end_at=datetime.now(UTC) + timedelta(seconds=answer["remaining_s"]),
             state=SandboxState.PAUSED if answer["paused"] else SandboxState.RUNNING,
-            cpu_count=len(os.sched_getaffinity(0)),
+            cpu_count=math.ceil(answer["cpus"] or len(os.sched_getaffinity(0))),
             memory_mb=answer["memory_bytes"] >> 20,
             envd_version=__version__,
             allow_internet_access=record.policy.network.mode == "host",

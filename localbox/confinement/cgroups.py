@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _MOUNT = "/sys/fs/cgroup"
 _UNIFIED = "unified"
 _PREFIX = "localbox-"
+# Where groups that limit processor time are made; not one of a sandbox's walls.
+_CPU = "cpu"
+_CPU_PERIOD_US = 50_000
 
 
 def open_roots() -> dict[str, int]:
@@ -26,6 +29,7 @@ def open_roots() -> dict[str, int]:
 
     Call before the mounts are made read-only: what is opened now stays writable. "unified" stands
     for a v2 hierarchy that hands out both controllers; else "memory" and "pids" of v1; else {}.
+    "cpu" is there beside them where groups can be given a share of the processors.
     """
     own = _own_cgroups()
     # Processes may not live beside the groups they limit, so v2 groups go to the hierarchy's top,
@@ -33,13 +37,14 @@ def open_roots() -> dict[str, int]:
     for directory in (_MOUNT, f"{_MOUNT}/{_UNIFIED}"):
         controllers = _read(f"{directory}/cgroup.subtree_control").split()
         if "memory" in controllers and "pids" in controllers and os.access(directory, os.W_OK):
-            return {_UNIFIED: _open_directory(directory)}
+            unified = {_UNIFIED: _open_directory(directory)}
+            return {**unified, _CPU: _open_directory(directory)} if _CPU in controllers else unified
     roots: dict[str, int] = {}
-    for controller in ("memory", "pids"):
+    for controller in ("memory", "pids", _CPU):
         directory = f"{_MOUNT}/{controller}{own.get(controller, '/')}"
         if os.access(f"{directory}/cgroup.procs", os.W_OK):
             roots[controller] = _open_directory(directory)
-    if len(roots) < 2:
+    if not {"memory", "pids"} <= roots.keys():
         for fd in roots.values():
             os.close(fd)
         return {}
@@ -71,6 +76,25 @@ class Cgroup:
                 return True
         return False
 
+    def set_memory(self, memory_bytes: int) -> None:
+        """
+        Raises:
+            OSError: EBUSY, it holds more than that and cannot be made to hold less.
+        """
+        for controller, fd in self.directories.items():
+            if controller == _UNIFIED:
+                _write(fd, "memory.max", str(memory_bytes))
+            elif controller == "memory":
+                # That of memory and swap together is never below that of memory alone.
+                names = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
+                if memory_bytes > int(_read_at(fd, names[0])):
+                    names.reverse()
+                for name in names:
+                    try:
+                        _write(fd, name, str(memory_bytes))
+                    except FileNotFoundError:
+                        continue  # no swap accounting
+
     def adopt(self, pid: int) -> None:
         """Move in a newborn; with v2 it was born here."""
         for controller, fd in self.directories.items():
@@ -98,11 +122,41 @@ class Cgroup:
         _write(self.directories[_UNIFIED], "cgroup.freeze", "0")
 
 
+class CpuGroup:
+    """A group of one sandbox's processes with a share of the processors."""
+
+    def __init__(self, name: str, directory_fd: int) -> None:
+        self.name = name
+        self._fd = directory_fd
+
+    def set_cpus(self, cpus: float | None) -> None:
+        """
+        Args:
+            cpus: seconds of processor time for each second; None for no limit.
+        """
+        quota = None if cpus is None else max(1000, int(cpus * _CPU_PERIOD_US))
+        try:
+            _write(self._fd, "cpu.max", f"{'max' if quota is None else quota} {_CPU_PERIOD_US}")
+        except FileNotFoundError:  # v1
+            _write(self._fd, "cpu.cfs_period_us", str(_CPU_PERIOD_US))
+            _write(self._fd, "cpu.cfs_quota_us", str(-1 if quota is None else quota))
+
+    def take_in(self, pid: int) -> None:
+        _write(self._fd, "cgroup.procs", str(pid))
+
+    def pids(self) -> set[int]:
+        return set(map(int, _read_at(self._fd, "cgroup.procs").split()))
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
 class Cgroups:
     """Makes groups below the roots, and removes them; also those of zygotes that were killed."""
 
     def __init__(self, roots: dict[str, int]) -> None:
-        self._roots = roots
+        self._cpu_root = roots.get(_CPU, -1)
+        self._roots = {name: fd for name, fd in roots.items() if name != _CPU}
         self._leftover: list[str] = []
         self._prefix = f"{_PREFIX}{os.getpid()}-"
         for root in roots.values():
@@ -135,6 +189,24 @@ class Cgroups:
             raise
         return cgroup
 
+    def make_cpu_group(self, sandbox_id: str, cgroup: Cgroup | None) -> CpuGroup | None:
+        """A group without a limit yet; None where none can be had.
+
+        With v2 it is the sandbox's group, if it has one: a process is in one only.
+        """
+        if self._cpu_root < 0:
+            return None
+        name = self._prefix + sandbox_id
+        if cgroup is None or _UNIFIED not in cgroup.directories:
+            os.mkdir(name, 0o755, dir_fd=self._cpu_root)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        return CpuGroup(name, os.open(name, flags, dir_fd=self._cpu_root))
+
+    def remove_cpu_group(self, group: CpuGroup) -> None:
+        group.close()
+        self._leftover.append(group.name)
+        self._remove_leftover()
+
     def remove(self, cgroup: Cgroup) -> None:
         for fd in cgroup.directories.values():
             os.close(fd)
@@ -148,7 +220,8 @@ class Cgroups:
 
     def _try_remove(self, name: str) -> bool:
         gone = True
-        for root in self._roots.values():
+        cpu_root = [] if self._cpu_root < 0 else [self._cpu_root]
+        for root in (*self._roots.values(), *cpu_root):
             try:
                 os.rmdir(name, dir_fd=root)
             except OSError as error:
@@ -214,6 +287,6 @@ def _write(directory_fd: int, name: str, value: str) -> None:
 def _read_at(directory_fd: int, name: str) -> str:
     fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory_fd)
     try:
-        return os.read(fd, 4096).decode("ascii", "replace")
+        return os.read(fd, 65536).decode("ascii", "replace")
     finally:
         os.close(fd)

@@ -19,3 +19,17 @@ def _lower(limit: int, ceiling: int) -> int:
     if ceiling == resource.RLIM_INFINITY:
         return limit
     return ceiling if limit == resource.RLIM_INFINITY else min(limit, ceiling)
+
+
+def memory_limit(pid: int) -> tuple[int, int]:
+    """RLIMIT_DATA of a process, soft and hard."""
+    return resource.prlimit(pid, resource.RLIMIT_DATA)
+
+
+def set_memory_limit(pid: int, limit_bytes: int) -> None:
+    """
+    Raises:
+        PermissionError: it is above the hard limit, and we lack CAP_SYS_RESOURCE.
+        ProcessLookupError: the process is gone.
+    """
+    resource.prlimit(pid, resource.RLIMIT_DATA, (limit_bytes, limit_bytes))

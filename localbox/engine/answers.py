@@ -30,6 +30,7 @@ _EXCEPTIONS: dict[str, type[Exception]] = {
     "no_space": NotEnoughSpaceException,
     "deadline_exceeded": TimeoutException,
     "busy": ServiceBusyException,
+    "refused": InvalidArgumentException,
     "volume": VolumeException,
     "volume_not_found": VolumeNotFoundException,
 }

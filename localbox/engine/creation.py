@@ -169,6 +169,13 @@ def _data_libraries_are_installed() -> bool:
     return all(find_spec(module.partition(".")[0]) for module in modules)
 
 
+def limited(policy: Policy, resources: Mapping[str, Any]) -> Policy:
+    """The policy, with what the caller asks for in place of its `resources`."""
+    from localbox.engine.resources import with_resources
+
+    return with_resources(policy, resources)
+
+
 def find_volumes(volume_mounts: Mapping[str, Any]) -> tuple[VolumeMount, ...]:
     """
     Raises:

@@ -57,6 +57,22 @@ def _section(node: Node, section: str) -> Any:
     return _construct(node, lambda: _CLASSES[section](**values))
 
 
+def resource_fields(nodes: dict[str, Node], extra: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Values for the fields of `Resources`, of which `nodes` need not have all.
+
+    Args:
+        extra: keys of the caller's own, for whoever mistypes one.
+
+    Raises:
+        PolicyError: an unknown key, or a value that is none.
+    """
+    readers = SECTIONS["resources"]
+    for key, node in nodes.items():
+        if key not in readers:
+            node.fail(f"unknown key{did_you_mean(key, (*readers, *extra))}")
+    return {_FIELDS.get(key, key): readers[key](node) for key, node in nodes.items()}
+
+
 def seccomp_profile(node: Node) -> Path:
     """Return the file a `seccomp.profile` names; relative to the YAML file that says so."""
     return Path(node.file).parent / _text(node)

@@ -67,7 +67,7 @@ class Nursery:
         self._landlock_abi = syscalls.landlock_abi()
         self.pidfd = os.pidfd_open(os.getpid())
         self._root_agents: dict[str, RootAgents] = {}  # by digest
-        self._cgroups = cgroups.Cgroups(cgroup_roots)
+        self.cgroups = cgroups.Cgroups(cgroup_roots)
 
     def learn(self, digest: str, plan: dict[str, Any]) -> None:
         """Check what `plan` requires of this machine and build its template."""
@@ -78,7 +78,7 @@ class Nursery:
                 walls.LANDLOCK, f"this kernel's Landlock ABI is {self._landlock_abi}, 2 is needed"
             )
         if plan["cgroup"] == "require":
-            self._cgroups.check()
+            self.cgroups.check()
         plan["seccomp_programs"] = [bytes.fromhex(text) for text in plan["seccomp"]]
         with building(walls.MOUNT_NAMESPACE):
             syscalls.setns(self._host_view_fd, syscalls.CLONE_NEWNS)
@@ -142,7 +142,7 @@ class Nursery:
                         self._parking.leave()
                         self._slots.reserve()
                 slot = self._slots.take()
-            cgroup = self._cgroups.make(sandbox_id, plan)
+            cgroup = self.cgroups.make(sandbox_id, plan)
             go_reader, go_writer = os.pipe2(os.O_CLOEXEC)
             open_fds += (go_reader, go_writer)
             self._parking.enter(plan)
@@ -188,7 +188,7 @@ class Nursery:
             for fd in held_volumes:
                 os.close(fd)
             if cgroup is not None:
-                self._cgroups.remove(cgroup)
+                self.cgroups.remove(cgroup)
             if slot is not None and self._slots is not None:
                 self._slots.give_back(slot)
             raise
@@ -245,7 +245,7 @@ class Nursery:
     def tidy(self, sandbox: LiveSandbox) -> None:
         """Take back what was lent to a sandbox that has been reaped."""
         if sandbox.cgroup is not None:
-            self._cgroups.remove(sandbox.cgroup)
+            self.cgroups.remove(sandbox.cgroup)
         for fd in sandbox.volumes:
             os.close(fd)
         if self._slots is not None and sandbox.slot is not None:

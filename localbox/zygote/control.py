@@ -1,9 +1,14 @@
-"""What the owner may ask of a sandbox that lives: pause, resume, limits, metrics."""
+"""What the owner may ask of a sandbox that lives, and what that leaves to be looked after."""
 
 from __future__ import annotations
 
-from localbox.zygote import pausing
+import time
+from collections.abc import Collection
+
+from localbox.confinement.cgroups import Cgroups
+from localbox.zygote import limiting, metrics, pausing
 from localbox.zygote.freezing import CannotFreezeError
+from localbox.zygote.throttle import Throttle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,22 +18,88 @@ if TYPE_CHECKING:
     from localbox.zygote.live import Kernel, LiveSandbox
 
 
-def control(sandbox: LiveSandbox, request: Message) -> Message:
-    """Do what one of OPERATIONS says; "running" in the answer tells it from one that has ended."""
-    if sandbox.capturing and request["op"] in ("pause", "resume"):
-        # It would be woken too early, or with all that stopped for the copy counted as stopped.
-        text = f"cannot {request['op']} the sandbox while its files are copied; try again"
-        return {"error": {"kind": "busy", "message": text}}
-    try:
-        return {"running": True, **OPERATIONS[request["op"]](sandbox, request)}
-    except CannotFreezeError as error:
-        return {"error": {"kind": "busy", "message": f"cannot pause the sandbox: {error}"}}
+class Control:
+    def __init__(self, cgroups: Cgroups) -> None:
+        self._cgroups = cgroups
+        # Sandboxes with limits that need looking after; there are seldom any.
+        self._limited: set[LiveSandbox] = set()
+        self._next_sample = 0.0
+        self.operations: dict[str, Callable[[LiveSandbox, Message], Message]] = {
+            "pause": _pause,
+            "resume": _resume,
+            "awake": _awake,
+            "set_lifecycle": _set_lifecycle,
+            "set_limits": self._set_limits,
+            "metrics": _metrics,
+        }
 
+    def handle(self, sandbox: LiveSandbox, request: Message) -> Message:
+        """Do what one of the operations says; "running" in the answer: it has not ended."""
+        try:
+            return {"running": True, **self.operations[request["op"]](sandbox, request)}
+        except CannotFreezeError as error:
+            text = f"cannot {request['op'].replace('_', ' ')}: {error}"
+            return {"error": {"kind": "busy", "message": text}}
+        except limiting.CannotLimitError as error:
+            return {"error": {"kind": "refused", "message": str(error)}}
 
-def admit(sandbox: LiveSandbox, kernel: Kernel) -> None:
-    """A new kernel is to be as the sandbox's other processes are."""
-    if sandbox.was_paused:
-        pausing.adopt(sandbox, kernel)
+    def admit(self, sandbox: LiveSandbox, kernel: Kernel) -> None:
+        """A process that has entered the sandbox is to be as the others are."""
+        if sandbox.was_paused:
+            pausing.adopt(sandbox, kernel)
+        if sandbox.cpu_group is not None:
+            sandbox.cpu_group.take_in(kernel.pid)
+
+    def forget(self, sandbox: LiveSandbox) -> None:
+        """It has been reaped."""
+        self._limited.discard(sandbox)
+        if sandbox.cpu_group is not None:
+            self._cgroups.remove_cpu_group(sandbox.cpu_group)
+
+    def patience_s(self) -> float:
+        """Until `look` has something to do, beyond what the memory watch is awake for anyway."""
+        if not self._limited:
+            return float("inf")
+        now = time.monotonic()
+        throttles = (sandbox.throttle for sandbox in self._limited)
+        return min((t.patience_s(now) for t in throttles if t is not None), default=float("inf"))
+
+    def look(self, sandboxes: Collection[LiveSandbox], now: float) -> None:
+        """Keep the limits that the kernel does not, and take samples."""
+        for sandbox in self._limited:
+            if sandbox.paused or sandbox.capturing or sandbox.end_reason is not None:
+                continue
+            if sandbox.throttle is not None:
+                sandbox.throttle.look(sandbox, now)
+            if sandbox.data_limit_bytes is not None:
+                limiting.limit_newcomers(sandbox)
+        if now >= self._next_sample:
+            self._next_sample = now + metrics.INTERVAL_S
+            for sandbox in sandboxes:
+                # Those made since the last time have had no time to use anything.
+                if now - sandbox.started >= metrics.INTERVAL_S and not sandbox.paused:
+                    metrics.record(sandbox, now)
+
+    def _set_limits(self, sandbox: LiveSandbox, request: Message) -> Message:
+        memory_bytes, cpus = request["memory_bytes"], request["cpus"]
+        if memory_bytes is not None:
+            limiting.limit_memory(sandbox, memory_bytes)
+            self._limited.add(sandbox)
+        if cpus is not None:
+            self._set_cpus(sandbox, cpus if cpus < limiting.cpus_here() else None)
+        return {}
+
+    def _set_cpus(self, sandbox: LiveSandbox, cpus: float | None) -> None:
+        by_kernel = limiting.limit_cpus(sandbox, cpus, self._cgroups)
+        sandbox.cpus = cpus
+        if by_kernel:
+            return
+        if sandbox.throttle is not None:
+            sandbox.throttle.let_go(sandbox)
+            sandbox.throttle = None
+        if cpus is not None:
+            sandbox.throttle = Throttle(sandbox, cpus)
+            self._limited.add(sandbox)
 
 
 def _pause(sandbox: LiveSandbox, request: Message) -> Message:
@@ -55,9 +126,5 @@ def _set_lifecycle(sandbox: LiveSandbox, request: Message) -> Message:
     return {}
 
 
-OPERATIONS: dict[str, Callable[[LiveSandbox, Message], Message]] = {
-    "pause": _pause,
-    "resume": _resume,
-    "awake": _awake,
-    "set_lifecycle": _set_lifecycle,
-}
+def _metrics(sandbox: LiveSandbox, request: Message) -> Message:
+    return {"samples": metrics.history(sandbox, time.monotonic()), **metrics.totals(sandbox)}

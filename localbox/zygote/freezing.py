@@ -28,6 +28,7 @@ _FREEZE_WITHIN_S = 0.5
 # Before the signals are sent again, to whoever has been woken meanwhile.
 _LOOK_FOR_S = 0.02
 _POLITE_FOR_S = 0.05
+_BRIEFLY_S = 0.005
 _HELPER_WITHIN_MS = 200
 _END_WITHIN_S = 1.0
 _SIGSTOP_BIT = 1 << (signal.SIGSTOP - 1)
@@ -44,13 +45,17 @@ def freeze(sandbox: LiveSandbox) -> None:
         CannotFreezeError: its processes wake each other faster than they can be stopped.
     """
     deadline = time.monotonic() + _FREEZE_WITHIN_S
+    if sandbox.throttle is not None:
+        # Or what it has stopped would be taken for stopped by the guest.
+        sandbox.throttle.let_go(sandbox)
     if sandbox.cgroup is not None and sandbox.cgroup.can_freeze:
         while not sandbox.cgroup.freeze():
             _pause_or_give_up(sandbox, deadline)
         return
     if not sandbox.paused:
         sandbox.stopped_by_guest = frozenset(filter(_is_stopped, processes(sandbox)[1:]))
-    _stop_from_the_top(sandbox, time.monotonic() + _POLITE_FOR_S)
+    first = [sandbox.pid, *(kernel.pid for kernel in sandbox.kernels.values())]
+    _stop_from_the_top(first, time.monotonic() + _POLITE_FOR_S)
     while True:
         _signal_all(sandbox, signal.SIGSTOP)
         look_until = min(deadline, time.monotonic() + _LOOK_FOR_S)
@@ -109,12 +114,29 @@ def processes(sandbox: LiveSandbox) -> list[int]:
     return found
 
 
-def _stop_from_the_top(sandbox: LiveSandbox, deadline: float) -> None:
+def stop_programs(sandbox: LiveSandbox, *, again: bool) -> None:
+    """Stop the programs of a sandbox that do not resist, but not its agents, for a moment.
+
+    Args:
+        again: they have been stopped and not let go on since.
+    """
+    if sandbox.cgroup is not None and sandbox.cgroup.can_freeze:
+        sandbox.cgroup.freeze()
+        return
+    if not again:
+        sandbox.stopped_by_guest = frozenset(filter(_is_stopped, processes(sandbox)[1:]))
+    kernels = list(sandbox.kernels.values())
+    agents = [sandbox.pid, *(kernel.pid for kernel in kernels if kernel.is_ours)]
+    pids = [child for agent in agents for child in children_of(agent)]
+    pids += [kernel.pid for kernel in kernels if not kernel.is_ours]
+    _stop_from_the_top(pids, time.monotonic() + _BRIEFLY_S)
+
+
+def _stop_from_the_top(pids: list[int], deadline: float) -> None:
     """Parents before children: a shell that sees its job stop would go on to its next command.
 
-    Good enough for programs that do not resist. What comes next gets the others.
+    Good enough for programs that do not resist.
     """
-    pids = [sandbox.pid, *(kernel.pid for kernel in sandbox.kernels.values())]
     while pids and time.monotonic() < deadline:
         for pid in pids:
             _signal(pid, signal.SIGSTOP)

@@ -7,9 +7,14 @@ import contextlib
 import signal
 import time
 
-from localbox.confinement.cgroups import Cgroup
+from localbox.confinement.cgroups import Cgroup, CpuGroup
 from localbox.confinement.host_proc import anonymous_bytes
 from localbox.confinement.identity import UidSlot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from localbox.zygote.metrics import Metrics
+    from localbox.zygote.throttle import Throttle
 
 
 class Kernel:
@@ -23,6 +28,7 @@ class Kernel:
         self.pid = pid
         self.pidfd = pidfd
         self.is_ours = is_ours
+        self.is_limited = False
         # What it shared with its own zygote from the start; everybody else shares it too.
         self.inherited_bytes = anonymous_bytes(pid)
 
@@ -46,6 +52,12 @@ class LiveSandbox:
     # Stopped for the moment, while its files are copied.
     capturing = False
     stopped_by_guest: frozenset[int] = frozenset()
+    # What has been changed since its birth; see zygote/limiting.py.
+    data_limit_bytes: int | None = None
+    cpus: float | None = None
+    cpu_group: CpuGroup | None = None
+    throttle: Throttle | None = None
+    metrics: Metrics | None = None
 
     def __init__(
         self,

@@ -44,12 +44,18 @@ class MemoryWatch:
                 _enforce(sandbox)
 
 
-def _enforce(sandbox: LiveSandbox) -> None:
-    """As the kernel's own killer would: end the largest process, or all if that is PID 1."""
+def memory_of(sandbox: LiveSandbox) -> dict[int, int]:
+    """What each process but PID 1 holds, in bytes."""
     sizes = {pid: anonymous_bytes(pid) for pid in descendants(sandbox.pid)}
     for kernel in sandbox.kernels.values():
         sizes[kernel.pid] = anonymous_bytes(kernel.pid) - kernel.inherited_bytes
         sizes.update((pid, anonymous_bytes(pid)) for pid in kernel_descendants(kernel.pid))
+    return sizes
+
+
+def _enforce(sandbox: LiveSandbox) -> None:
+    """As the kernel's own killer would: end the largest process, or all if that is PID 1."""
+    sizes = memory_of(sandbox)
     if not sizes:
         return
     # PID 1's own pages are mostly the zygote's, shared; they come with every sandbox.

@@ -28,6 +28,8 @@ def pause(sandbox: LiveSandbox, mode: str) -> bool:
     """
     if sandbox.paused:
         return False
+    if sandbox.capturing:
+        raise CannotFreezeError("a snapshot of it is being taken")
     if mode == "filesystem":
         end_all_but_first(sandbox)
     freeze(sandbox)

@@ -15,7 +15,7 @@ from localbox.confinement.walls import CGROUP, WallFailure, building
 from localbox.protocol.frames import Message, encode_datagram
 from localbox.zygote import pausing
 from localbox.zygote.birth import Nursery
-from localbox.zygote.control import OPERATIONS, admit, control
+from localbox.zygote.control import Control
 from localbox.zygote.errands import ERRANDS, Errands
 from localbox.zygote.live import Kernel, LiveSandbox
 from localbox.zygote.memory import MemoryWatch
@@ -53,6 +53,7 @@ class Zygote(Server):
         self._by_pidfd: dict[int, LiveSandbox] = {}
         self._ended: dict[str, str] = {}  # why
         self._memory = MemoryWatch()
+        self._steering = Control(self._nursery.cgroups)
         self._errands = Errands(self._poll, self._nursery.enter_host_view)
         self._get_ready_at = _NEVER
         self._later: list[Order] = []
@@ -80,6 +81,7 @@ class Zygote(Server):
             return -1
         due = min((sandbox.deadline for sandbox in self._live.values()), default=_NEVER)
         until = min(due, self._get_ready_at) - time.monotonic()
+        until = min(until, self._steering.patience_s())
         return max(0.0, min(until, self._memory.patience_s(len(self._live))))
 
     def _enforce(self) -> None:
@@ -95,6 +97,7 @@ class Zygote(Server):
             if sandbox.deadline <= now:
                 pausing.expire(sandbox)
         self._memory.look(self._live.values(), now)
+        self._steering.look(self._live.values(), now)
 
     # Requests
 
@@ -132,12 +135,12 @@ class Zygote(Server):
         elif operation == "forget_plan":
             self._nursery.forget(request["digest"])
             answer(reply, {"ok": True})
-        elif operation in OPERATIONS:
+        elif operation in self._steering.operations:
             sandbox = self._live.get(request["id"])
             if sandbox is None or sandbox.end_reason is not None:
                 answer(reply, self._info(request["id"]))
             else:
-                answer(reply, control(sandbox, request))
+                answer(reply, self._steering.handle(sandbox, request))
         else:
             answer(reply, {"error": {"kind": "internal", "message": "unknown request"}})
 
@@ -215,6 +218,7 @@ class Zygote(Server):
                 "remaining_s": pausing.remaining_s(sandbox),
                 "paused": sandbox.paused,
                 "memory_bytes": sandbox.memory_bytes,
+                "cpus": sandbox.cpus,
             }
         return {"running": False, "reason": self._ended.get(sandbox_id)}
 
@@ -238,6 +242,7 @@ class Zygote(Server):
         del self._live[sandbox.sandbox_id]
         os.waitpid(sandbox.pid, 0)
         os.close(sandbox.pidfd)
+        self._steering.forget(sandbox)
         self._nursery.tidy(sandbox)
         self._ended[sandbox.sandbox_id] = sandbox.end_reason or "its first process died"
         if len(self._ended) > _REMEMBERED_ENDS:
@@ -269,7 +274,7 @@ class Zygote(Server):
         if sandbox.cgroup is not None:
             with building(CGROUP), contextlib.suppress(ProcessLookupError):
                 sandbox.cgroup.take_in(kernel.pid)
-        admit(sandbox, kernel)
+        self._steering.admit(sandbox, kernel)
         return {"running": True}
 
     def _run_errand(self, request: Message, reply: _socket.socket, passed_fd: int) -> None:
@@ -302,6 +307,7 @@ class Zygote(Server):
         )
         kernel = Kernel(pid, pidfd, is_ours=True)
         self._watch_kernel(sandbox, kernel)
+        self._steering.admit(sandbox, kernel)
         reply.close()  # the child has its own
 
     def _watch_kernel(self, sandbox: LiveSandbox, kernel: Kernel) -> None:

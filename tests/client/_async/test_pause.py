@@ -63,13 +63,14 @@ async def test_every_call_on_a_paused_sandbox_says_so_and_how_to_go_on(
 async def test_processes_variables_and_files_are_there_after_a_pause(
     sandbox: AsyncSandbox,
 ) -> None:
-    handle = await sandbox.commands.run("read line; echo got $line", background=True, stdin=True)
+    handle = await sandbox.commands.run("cat", background=True, stdin=True)
     await sandbox.run_code("x = 41")
     await sandbox.files.write("note", "kept")
     await sandbox.pause()
     await sandbox.connect()
     await handle.send_stdin("it\n")
-    assert (await handle.wait()).stdout == "got it\n"
+    await handle.close_stdin()
+    assert (await handle.wait()).stdout == "it\n"
     assert (await sandbox.run_code("x + 1")).text == "42"
     assert await sandbox.files.read("note") == "kept"
 
@@ -165,7 +166,8 @@ async def test_at_its_timeout_a_sandbox_pauses_if_its_lifecycle_says_so() -> Non
             await sandbox.commands.run("true")
         await sandbox.connect(timeout=60)
         await handle.send_stdin("it\n")
-        assert (await handle.wait()).stdout == "got it\n"
+        await handle.close_stdin()
+        assert (await handle.wait()).stdout == "it\n"
 
 
 async def test_at_its_timeout_a_sandbox_may_lose_its_processes_and_keep_its_files() -> None:

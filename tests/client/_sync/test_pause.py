@@ -62,13 +62,14 @@ def test_every_call_on_a_paused_sandbox_says_so_and_how_to_go_on(
 def test_processes_variables_and_files_are_there_after_a_pause(
     sandbox: Sandbox,
 ) -> None:
-    handle = sandbox.commands.run("read line; echo got $line", background=True, stdin=True)
+    handle = sandbox.commands.run("cat", background=True, stdin=True)
     sandbox.run_code("x = 41")
     sandbox.files.write("note", "kept")
     sandbox.pause()
     sandbox.connect()
     handle.send_stdin("it\n")
-    assert handle.wait().stdout == "got it\n"
+    handle.close_stdin()
+    assert handle.wait().stdout == "it\n"
     assert sandbox.run_code("x + 1").text == "42"
     assert sandbox.files.read("note") == "kept"
 
@@ -162,7 +163,8 @@ def test_at_its_timeout_a_sandbox_pauses_if_its_lifecycle_says_so() -> None:
             sandbox.commands.run("true")
         sandbox.connect(timeout=60)
         handle.send_stdin("it\n")
-        assert handle.wait().stdout == "got it\n"
+        handle.close_stdin()
+        assert handle.wait().stdout == "it\n"
 
 
 def test_at_its_timeout_a_sandbox_may_lose_its_processes_and_keep_its_files() -> None:
