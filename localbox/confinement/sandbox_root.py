@@ -41,7 +41,7 @@ def enter_root(
     lowers = _mount_lowers(program, plan, lower_fds)
     made = {path for path, _mode in plan["writable"]}
     _mount_writable(program, plan, lowers, made)
-    _mount_overlays(program, plan, lowers)
+    _mount_overlays(program, plan, lowers, late=False)
     program.mount(
         "devpts",
         "/dev/pts",
@@ -52,6 +52,7 @@ def enter_root(
     )
     for bind in plan["late_binds"]:
         _mount_late(program, bind, made)
+    _mount_overlays(program, plan, lowers, late=True)
     for fd, guest_path in zip(volume_fds, plan["volumes"], strict=True):
         _make_directories(program, guest_path, made)
         program.move_mount(fd, guest_path)
@@ -94,13 +95,22 @@ def _mount_lowers(
     for number, (path, fd) in enumerate(zip(plan["shifted"], lower_fds, strict=True)):
         moved[path] = f"{LOWER}/{number}"
         program.move_mount(fd, moved[path])
-    lowers = {path: [moved.get(path, path)] for path in plan["overlays"]}
+    sources = {path: lower_of(plan, path) for path in plan["overlays"]}
+    lowers = {path: [moved.get(source, source)] for path, source in sources.items()}
     for guest_path, trees in plan["stacked"].items():
         lowers[guest_path] = [
             f"{moved.get(f'{LAYERS}/{layer}', f'{LAYERS}/{layer}')}/{directory}"
             for layer, directory in trees
         ] + lowers.get(guest_path, [])
     return lowers
+
+
+def lower_of(plan: dict[str, Any], guest_path: str) -> str:
+    """Where the template has what an overlay at this path lies over."""
+    for bind in plan["late_binds"]:
+        if bind["target"] == guest_path:
+            return f"{LATE}/{bind['late']}"
+    return guest_path
 
 
 def _mount_writable(
@@ -122,8 +132,13 @@ def _mount_writable(
             program.mount(directory, guest_path, None, syscalls.MS_BIND)
 
 
-def _mount_overlays(program: Program, plan: dict[str, Any], lowers: dict[str, list[str]]) -> None:
+def _mount_overlays(
+    program: Program, plan: dict[str, Any], lowers: dict[str, list[str]], *, late: bool
+) -> None:
+    """Those over what is mounted late, or those over what the template shows."""
     for number, guest_path in enumerate(plan["overlays"]):
+        if late != (lower_of(plan, guest_path) != guest_path):
+            continue
         upper, work = f"{STAGE}/upper{number}", f"{STAGE}/work{number}"
         program.mkdir(upper)
         program.mkdir(work)

@@ -57,7 +57,7 @@ def make_plan(
         _add_volumes(template, volumes)
     own = _own_directories(policy, template)
     late = _mark_late(template["binds"])
-    overlays = _overlays(policy, environment, own)
+    overlays = _overlays(policy, environment, own, late)
     writable_paths = [path for path, _mode in own]
     plan: dict[str, Any] = {
         "name": policy.name,
@@ -200,12 +200,16 @@ def _mark_late(binds: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _overlays(
-    policy: Policy, environment: PythonEnvironment, own: list[tuple[str, int]]
+    policy: Policy,
+    environment: PythonEnvironment,
+    own: list[tuple[str, int]],
+    late: list[dict[str, Any]],
 ) -> list[str]:
     paths: list[str] = []
+    shown_late = [entry["target"] for entry in late if not entry["writable"]]
     for path in policy.filesystem.overlay:
         if path != "python":
-            if not any(_is_in(path, other) for other, _mode in own):
+            if path in shown_late or not any(_is_in(path, other) for other, _mode in own):
                 paths.append(path)
         elif environment.prefix in environment.roots and not _is_late(environment.prefix):
             paths.append(environment.prefix)

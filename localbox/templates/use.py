@@ -7,7 +7,9 @@ import os
 from collections.abc import Iterable
 
 from localbox.engine import layers
+from localbox.engine.base_root import HOME
 from localbox.engine.creation import resolve_policy
+from localbox.engine.python_environment import current_environment
 from localbox.errors import NotFoundException, TemplateException
 from localbox.policy import Policy, merge_overrides
 from localbox.templates import registry
@@ -74,7 +76,15 @@ def policy_for(build: Build, profile: str | os.PathLike[str] | Policy | None) ->
 def with_places(policy: Policy, places: Iterable[str]) -> Policy:
     """The policy with directories of the sandbox's own, as `filesystem.overlay` names them."""
     own = policy.filesystem.overlay
-    more = sorted(set(places) - set(own))
+    wanted = set(places)
+    prefix = current_environment().prefix
+    if "python" in own and any(
+        prefix.startswith(f"{path}/") for path in (HOME, "/tmp", "/var/tmp")
+    ):
+        # Below a directory of the sandbox's own "python" gives no overlay, which would cost every
+        # sandbox; what a template is for is to install something.
+        wanted.add(prefix)
+    more = sorted(wanted - set(own))
     if not more:
         return policy
     filesystem = dataclasses.replace(policy.filesystem, overlay=(*own, *more))

@@ -10,6 +10,7 @@ import sys
 from localbox.confinement import cgroups, identity, landlock, syscalls, walls
 from localbox.confinement.host_proc import hold_host_proc, open_proc
 from localbox.confinement.root_template import LAYERS, build_template
+from localbox.confinement.sandbox_root import lower_of
 from localbox.confinement.walls import WallFailure, building
 from localbox.protocol.frames import encode_message
 from localbox.zygote.live import LiveSandbox
@@ -279,8 +280,9 @@ class Nursery:
         layers = [f"{LAYERS}/{number}" for number in range(len(plan["layers"]))]
         if self._slots is None:
             return []
-        if self._can_shift(plan["overlays"] + layers):
-            return [*plan["overlays"], *layers]
+        lowers = [lower_of(plan, path) for path in plan["overlays"]]
+        if self._can_shift(lowers + layers):
+            return [*lowers, *layers]
         if layers and not self._can_shift(layers):
             raise OSError(
                 errno.EOPNOTSUPP,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -237,6 +238,10 @@ def test_a_tall_template_is_built():
         assert sandbox.files.read("file").split() == [str(number) for number in range(14)]
 
 
+@pytest.mark.skipif(
+    not os.access(sysconfig.get_path("purelib"), os.W_OK),
+    reason="the Python environment is another user's",
+)
 def test_a_package_is_installed(context: Path):
     with zipfile.ZipFile(context / "tiny-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("tiny.py", "answer = 42")
