@@ -130,10 +130,7 @@ class LayerCopy:
             elif kind == stat.S_IFREG:
                 self._copy_file(level, name, status)
             elif kind == stat.S_IFLNK:
-                text = os.readlink(name, dir_fd=level.source_fd)
-                os.symlink(text, name, dir_fd=level.target_fd)
-                times = (status.st_atime_ns, status.st_mtime_ns)
-                os.utime(name, ns=times, dir_fd=level.target_fd, follow_symlinks=False)
+                self._copy_link(level, name, status)
             elif kind == stat.S_IFCHR and status.st_rdev == 0:
                 # Overlayfs's mark of something deleted: a device of nobody's, free for all to make.
                 os.mknod(name, stat.S_IFCHR, 0, dir_fd=level.target_fd)
@@ -144,6 +141,19 @@ class LayerCopy:
             if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
                 raise
             self.skipped += 1
+
+    def _copy_link(self, level: _Level, name: bytes, status: os.stat_result) -> None:
+        try:
+            text = os.readlink(name, dir_fd=level.source_fd)
+        except OSError as error:
+            # It is no link any more.
+            if error.errno != errno.EINVAL:
+                raise
+            self.skipped += 1
+            return
+        os.symlink(text, name, dir_fd=level.target_fd)
+        times = (status.st_atime_ns, status.st_mtime_ns)
+        os.utime(name, ns=times, dir_fd=level.target_fd, follow_symlinks=False)
 
     def _count(self) -> None:
         self.files += 1
