@@ -6,7 +6,7 @@ only for the server they are meant for: a redirect to another one is not told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
 from localbox.errors import InvalidArgumentException
@@ -26,7 +26,7 @@ APPROVE = (
 @dataclass(frozen=True)
 class Credentials:
     username: str
-    password: str
+    password: str = field(repr=False)
 
     def environment(self, **more: str) -> dict[str, str]:
         """Variables for the helper, or for APPROVE."""
