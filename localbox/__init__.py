@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from localbox._async.command_handle import AsyncCommandHandle as AsyncCommandHandle
     from localbox._async.input_stream import AsyncCommandInputHandle as AsyncCommandInputHandle
     from localbox._async.sandbox import AsyncSandbox as AsyncSandbox
+    from localbox._async.sandbox_listing import AsyncSandboxPaginator as AsyncSandboxPaginator
+    from localbox._async.secret import AsyncSecret as AsyncSecret
+    from localbox._async.secret import AsyncSecretPaginator as AsyncSecretPaginator
     from localbox._async.snapshot_paginator import AsyncSnapshotPaginator as AsyncSnapshotPaginator
     from localbox._async.template import AsyncTemplate as AsyncTemplate
     from localbox._async.volume import AsyncVolume as AsyncVolume
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from localbox._sync.command_handle import CommandHandle as CommandHandle
     from localbox._sync.git import Git as Git
     from localbox._sync.sandbox import Sandbox as Sandbox
+    from localbox._sync.sandbox_listing import SandboxPaginator as SandboxPaginator
+    from localbox._sync.secret import Secret as Secret
+    from localbox._sync.secret import SecretPaginator as SecretPaginator
     from localbox._sync.snapshot_paginator import SnapshotPaginator as SnapshotPaginator
     from localbox._sync.template import Template as Template
     from localbox._sync.volume import Volume as Volume
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     from localbox.connection_config import ProxyTypes as ProxyTypes
     from localbox.connection_config import VolumeApiParams as VolumeApiParams
     from localbox.connection_config import VolumeConnectionConfig as VolumeConnectionConfig
+    from localbox.e2b_client import E2B as E2B
     from localbox.errors import AuthenticationException as AuthenticationException
     from localbox.errors import BuildException as BuildException
     from localbox.errors import CommandExitException as CommandExitException
@@ -140,6 +147,7 @@ if TYPE_CHECKING:
     )
     from localbox.models_network import SandboxNetworkUpdate as SandboxNetworkUpdate
     from localbox.policy import load_profile as load_profile
+    from localbox.signature import get_signature as get_signature
     from localbox.templates.base import TemplateBase as TemplateBase
     from localbox.templates.builder import TemplateClass as TemplateClass
     from localbox.templates.dockerfile import DockerfileSyntaxError as DockerfileSyntaxError
@@ -169,13 +177,23 @@ if TYPE_CHECKING:
 # The imports above, as __getattr__ needs them; tests/unit/test_import_cost.py compares the two.
 _HOME = {
     "AsyncCommandHandle": "localbox._async.command_handle",
+    "AsyncCommandInputHandle": "localbox._async.input_stream",
     "AsyncSandbox": "localbox._async.sandbox",
+    "AsyncSandboxPaginator": "localbox._async.sandbox_listing",
+    "AsyncSecret": "localbox._async.secret",
+    "AsyncSecretPaginator": "localbox._async.secret",
     "AsyncSnapshotPaginator": "localbox._async.snapshot_paginator",
+    "AsyncTemplate": "localbox._async.template",
     "AsyncVolume": "localbox._async.volume",
     "AsyncWatchHandle": "localbox._async.watch_handle",
     "CommandHandle": "localbox._sync.command_handle",
+    "Git": "localbox._sync.git",
     "Sandbox": "localbox._sync.sandbox",
+    "SandboxPaginator": "localbox._sync.sandbox_listing",
+    "Secret": "localbox._sync.secret",
+    "SecretPaginator": "localbox._sync.secret",
     "SnapshotPaginator": "localbox._sync.snapshot_paginator",
+    "Template": "localbox._sync.template",
     "Volume": "localbox._sync.volume",
     "WatchHandle": "localbox._sync.watch_handle",
     "BarChart": "localbox.charts",
@@ -200,6 +218,7 @@ _HOME = {
     "ProxyTypes": "localbox.connection_config",
     "VolumeApiParams": "localbox.connection_config",
     "VolumeConnectionConfig": "localbox.connection_config",
+    "E2B": "localbox.e2b_client",
     "AuthenticationException": "localbox.errors",
     "BuildException": "localbox.errors",
     "CommandExitException": "localbox.errors",
@@ -235,6 +254,10 @@ _HOME = {
     "OutputMessage": "localbox.execution",
     "Result": "localbox.execution",
     "RunCodeLanguage": "localbox.execution",
+    "GitBranches": "localbox.git_models",
+    "GitFileStatus": "localbox.git_models",
+    "GitResetMode": "localbox.git_models",
+    "GitStatus": "localbox.git_models",
     "ApiParams": "localbox.models",
     "AsyncWriteData": "localbox.models",
     "CommandResult": "localbox.models",
@@ -289,18 +312,7 @@ _HOME = {
     "SandboxNetworkTransformResolver": "localbox.models_network",
     "SandboxNetworkUpdate": "localbox.models_network",
     "load_profile": "localbox.policy",
-    "VolumeAndToken": "localbox.volume_models",
-    "VolumeEntryStat": "localbox.volume_models",
-    "VolumeFileType": "localbox.volume_models",
-    "VolumeInfo": "localbox.volume_models",
-    "AsyncCommandInputHandle": "localbox._async.input_stream",
-    "AsyncTemplate": "localbox._async.template",
-    "Git": "localbox._sync.git",
-    "Template": "localbox._sync.template",
-    "GitBranches": "localbox.git_models",
-    "GitFileStatus": "localbox.git_models",
-    "GitResetMode": "localbox.git_models",
-    "GitStatus": "localbox.git_models",
+    "get_signature": "localbox.signature",
     "TemplateBase": "localbox.templates.base",
     "TemplateClass": "localbox.templates.builder",
     "DockerfileSyntaxError": "localbox.templates.dockerfile",
@@ -322,6 +334,10 @@ _HOME = {
     "wait_for_process": "localbox.templates.readycmd",
     "wait_for_timeout": "localbox.templates.readycmd",
     "wait_for_url": "localbox.templates.readycmd",
+    "VolumeAndToken": "localbox.volume_models",
+    "VolumeEntryStat": "localbox.volume_models",
+    "VolumeFileType": "localbox.volume_models",
+    "VolumeInfo": "localbox.volume_models",
 }
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604 (the table is the list)

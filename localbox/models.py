@@ -136,6 +136,17 @@ class WriteInfo:
     path: str
     metadata: dict[str, str] | None = field(default=None, kw_only=True)
 
+    @classmethod
+    def from_dict(cls, payload: dict[str, Any]) -> WriteInfo:
+        """What a server of E2B's protocol answers to an upload."""
+        kinds = {kind.value: kind for kind in FileType}
+        return cls(
+            name=payload["name"],
+            type=kinds.get(payload.get("type", "")),
+            path=payload["path"],
+            metadata=dict(payload.get("metadata") or {}) or None,
+        )
+
 
 @dataclass
 class EntryInfo(WriteInfo):

@@ -25,6 +25,7 @@ from typing import Any
 from tests.compat.introspection import spelled
 
 Shape = dict[str, object]
+Sides = tuple[dict[str, Shape], dict[str, Shape]]
 PROTOCOL = {"__init__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__iter__"}
 BEHIND = ["files", "commands", "pty", "git"]
 
@@ -49,7 +50,8 @@ class Package:
 
     def owns(self, function: Any) -> bool:
         module = getattr(inspect.unwrap(function), "__module__", None) or ""
-        return module.split(".")[0].startswith(self.root.__name__)
+        # Everything of e2b is in e2b_code_interpreter too.
+        return module.split(".")[0].startswith(self.root.__name__.split("_")[0])
 
     def resolve(self, annotation: object, module_name: str) -> object:
         """The type an annotation means, be it text or not; the text if it names the unknown."""
@@ -134,7 +136,8 @@ def class_behind(package: Package, sandbox: type, name: str) -> type | None:
 def class_shape(owner: type) -> Shape:
     shape: Shape = {"kind": "class"}
     if issubclass(owner, Exception | Enum):
-        shape["parents"] = [base.__name__ for base in owner.__mro__]
+        # Not its own name, by which E2B calls some that it exports by another.
+        shape["parents"] = [base.__name__ for base in owner.__mro__[1:]]
     if dataclasses.is_dataclass(owner):
         parameters = owner.__dataclass_params__  # type: ignore[attr-defined]
         shape["made"] = {key: getattr(parameters, key) for key in ["frozen", "eq", "order"]}
@@ -198,10 +201,10 @@ def forms_of(owner: type, static: object) -> dict[str, tuple[Callable[..., Any],
         class_form = forms_of(owner, inspect.getattr_static(owner, name)).get("class")
         dual = {"instance": (static.method, True)}  # type: ignore[attr-defined]
         return {**dual, "class": class_form} if class_form else dual
-    if hasattr(static, "_static_fn"):
-        class_form = forms_of(owner, static._static_fn)
-        instance_form = (static._instance_fn, True)  # type: ignore[attr-defined]
-        return {"instance": instance_form, "class": next(iter(class_form.values()))}
+    for on_class, on_instance in [("_static_fn", "_instance_fn"), ("_on_class", "_on_instance")]:
+        if hasattr(static, on_class):
+            class_form = forms_of(owner, getattr(static, on_class))["class"]
+            return {"instance": (getattr(static, on_instance), True), "class": class_form}
     return {}
 
 
@@ -298,7 +301,7 @@ def gaps(theirs: dict[str, Shape], ours: dict[str, Shape]) -> dict[str, str]:
 
 
 @functools.cache
-def both(name: str = "e2b") -> tuple[dict[str, Shape], dict[str, Shape]]:
+def both(name: str = "e2b") -> Sides:
     """The items of E2B's package, and localbox's of the same names."""
     theirs = Package.load(name)
     return items(theirs), items(Package.load("localbox"), _public(theirs.root))
