@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import builtins
-import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import IO, Any, ClassVar, Literal, Self, overload
 
-from localbox._async.connection import REQUEST_TIMEOUT_S, close_quietly
+from localbox._async.connection import REQUEST_TIMEOUT_S
 from localbox._async.filesystem import AsyncFileStreamReader
 from localbox.connection_config import VolumeApiParams
 from localbox.engine import volume_content as content
 from localbox.engine import volumes
-from localbox.engine.copying import as_bytes, check_source, chunks_of, read_whole
+from localbox.engine.copying import as_bytes, check_source, chunks_of
 from localbox.engine.creation import check_options, check_timeout
 from localbox.engine.dual_method import TwoMethods
 from localbox.errors import InvalidArgumentException, NotFoundException
 from localbox.transport import asyncio as transport
+from localbox.transport.wire import OwnedFd
 from localbox.volume_models import VolumeAndToken, VolumeEntryStat, VolumeInfo
 
 
@@ -249,14 +249,11 @@ class AsyncVolume:
                 f'format must be "text", "bytes" or "stream", not {format!r}'
             )
         self._check_options(opts)
-        whole = format != "stream"
-        fd = await transport.run(content.open_read, self._stored(), path, whole=whole)
-        if not whole:
-            return AsyncFileStreamReader(fd, b"")
-        try:
-            data = await transport.run(read_whole, fd)
-        finally:
-            close_quietly(fd)
+        if format == "stream":
+            # Quick, and in no other thread: were this task cancelled meanwhile, nobody would close
+            # the descriptor.
+            return AsyncFileStreamReader(content.open_read(self._stored(), path), b"")
+        data = await transport.run(content.read, self._stored(), path)
         return bytes(data) if format == "bytes" else data.decode("utf-8", "replace")
 
     async def write_file(
@@ -283,19 +280,14 @@ class AsyncVolume:
             NotEnoughSpaceException: the host's disk is full; what was written is still there.
         """
         self._check_options(opts)
-        whole = as_bytes(data, "data") if isinstance(data, str | bytes | bytearray) else None
-        if whole is None:
-            check_source(data)
         volume = self._stored()
-        fd = await transport.run(content.open_write, volume, path, uid, gid, mode, force)
-        try:
-            if whole is not None:
-                await transport.run(content.append, volume, fd, whole, 0, path)
-            else:
-                await self._copy_in_pieces(volume, fd, data, path)
-            return content.describe_open(volume, fd, path)
-        finally:
-            os.close(fd)
+        if isinstance(data, str | bytes | bytearray):
+            whole = as_bytes(data, "data")
+            return await transport.run(content.write, volume, path, whole, uid, gid, mode, force)
+        check_source(data)
+        file = content.open_write(volume, path, uid, gid, mode, force)
+        await self._copy_in_pieces(volume, file, data, path)
+        return content.describe_open(file, path)
 
     async def remove(self, path: str, **opts: Any) -> None:
         """Remove a file, a link, or a directory with all that is in it.
@@ -330,16 +322,18 @@ class AsyncVolume:
         return None if timeout_s is None else time.monotonic() + timeout_s
 
     @staticmethod
-    async def _copy_in_pieces(volume: volumes.StoredVolume, fd: int, data: Any, path: str) -> None:
+    async def _copy_in_pieces(
+        volume: volumes.StoredVolume, file: OwnedFd, data: Any, path: str
+    ) -> None:
         offset = 0
         # unasync: async
         if hasattr(data, "__aiter__"):
             async for piece in data:
                 whole = as_bytes(piece, "each piece of the data")
-                offset = await transport.run(content.append, volume, fd, whole, offset, path)
+                offset = await transport.run(content.append, volume, file, whole, offset, path)
             return
         # unasync: sync
         # # An asynchronous iterable has nowhere to run here; chunks_of says so.
         # unasync: end
         for whole in chunks_of(data):
-            offset = await transport.run(content.append, volume, fd, whole, offset, path)
+            offset = await transport.run(content.append, volume, file, whole, offset, path)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from localbox.engine import beneath, volume_ids
+from localbox.engine.copying import read_whole
 from localbox.engine.volumes import StoredVolume
 from localbox.errors import (
     InvalidArgumentException,
@@ -24,6 +25,7 @@ from localbox.errors import (
     VolumeNotFoundException,
     VolumePathNotFoundException,
 )
+from localbox.transport.wire import OwnedFd
 from localbox.volume_models import VolumeEntryStat, VolumeFileType
 
 # Of a file read in one piece, and of a listing. A guest can make a file of any size that costs it
@@ -113,25 +115,43 @@ def update_metadata(
         return _describe(place.directory_fd, place.name, place.path, place.stat())
 
 
-def open_read(volume: StoredVolume, path: str, *, whole: bool) -> int:
-    """A descriptor of a regular file.
+def read(volume: StoredVolume, path: str) -> bytearray:
+    """All of a file, as long as it was when this began."""
+    fd = open_read(volume, path)
+    try:
+        with _translated(volume, path, "read"):
+            if os.fstat(fd).st_size > LARGEST_WHOLE_BYTES:
+                text = f'it has more than {LARGEST_WHOLE_BYTES} bytes; use format="stream"'
+                raise OSError(errno.EFBIG, text)
+            return read_whole(fd)
+    finally:
+        os.close(fd)
 
-    Args:
-        whole: it will be read in one piece, so it must be of a size for that.
-    """
+
+def open_read(volume: StoredVolume, path: str) -> int:
+    """A descriptor of a regular file."""
     with _at(volume, path, "read") as place:
         fd = place.open(os.O_RDONLY)
         try:
             _check_regular(fd)
-            if whole and os.fstat(fd).st_size > LARGEST_WHOLE_BYTES:
-                raise OSError(
-                    errno.EFBIG,
-                    f'it has more than {LARGEST_WHOLE_BYTES} bytes; use format="stream"',
-                )
         except BaseException:
             os.close(fd)
             raise
         return fd
+
+
+def write(
+    volume: StoredVolume,
+    path: str,
+    data: bytes,
+    uid: int | None,
+    gid: int | None,
+    mode: int | None,
+    force: bool | None,
+) -> VolumeEntryStat:
+    file = open_write(volume, path, uid, gid, mode, force)
+    append(volume, file, data, 0, path)
+    return describe_open(file, path)
 
 
 def open_write(
@@ -141,8 +161,11 @@ def open_write(
     gid: int | None,
     mode: int | None,
     force: bool | None,
-) -> int:
-    """A descriptor of a regular file, empty now; made if it was not there."""
+) -> OwnedFd:
+    """A regular file, empty now; made if it was not there.
+
+    Open for as long as anybody holds it, which may be a thread that nobody waits for any more.
+    """
     ids = _checked(uid, gid, mode)
     make = _make_parent if force else None
     with _at(volume, path, "write", make=make) as place:
@@ -160,24 +183,24 @@ def open_write(
         except BaseException:
             os.close(fd)
             raise
-        return fd
+        return OwnedFd(fd)
 
 
-def append(volume: StoredVolume, fd: int, data: bytes, offset: int, path: str) -> int:
+def append(volume: StoredVolume, file: OwnedFd, data: bytes, offset: int, path: str) -> int:
     """Write all of `data` at `offset`; the offset after it."""
     view = memoryview(data)
     with _translated(volume, path, "write"):
         while view:
-            count = os.pwrite(fd, view, offset)
+            count = os.pwrite(file.fileno(), view, offset)
             offset += count
             view = view[count:]
     return offset
 
 
-def describe_open(volume: StoredVolume, fd: int, path: str) -> VolumeEntryStat:
+def describe_open(file: OwnedFd, path: str) -> VolumeEntryStat:
     """Of what was written, even if something else has its name by now."""
     path = "/" + "/".join(name for name in path.split("/") if name not in ("", "."))
-    return _to_stat(os.path.basename(path), path, os.fstat(fd), None)
+    return _to_stat(os.path.basename(path), path, os.fstat(file.fileno()), None)
 
 
 def remove(volume: StoredVolume, path: str, give_up_at: float | None) -> None:
