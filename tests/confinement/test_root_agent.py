@@ -11,11 +11,14 @@ import signal
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from localbox import CommandExitException, Sandbox, SandboxException, TimeoutException
+from localbox.engine import zygote_process
 from localbox.engine.root_agent import RootAgent
+from tests import leftovers
 from tests.confinement.as_root import ask_root, calls, needs_root, root_agents
 from tests.confinement.attack import ask, call, lines, number_of, outcome, policy, status
 
@@ -186,3 +189,19 @@ def test_ten_threads_that_ask_for_root_get_one_agent(sandbox: Sandbox) -> None:
     assert answers == [f"{n}\n" for n in range(10)]
     assert len(root_agents(sandbox)) == 1
     assert isinstance(sandbox._record.root, RootAgent)
+
+
+@pytest.mark.parametrize("how", ["sandbox", "zygote"])
+def test_root_ends_with_its_sandbox_and_with_the_zygote(how: str) -> None:
+    with Sandbox.create() as sandbox:
+        sandbox.commands.run("true", user="root")
+        (pid,) = root_agents(sandbox)
+        if how == "sandbox":
+            sandbox.kill()
+            assert not Path(f"/proc/{pid}").exists()
+            return
+        pidfd = os.pidfd_open(pid)
+        os.kill(sandbox._record.zygote.pid, signal.SIGKILL)
+        leftovers.wait_for_end(pidfd)
+        os.close(pidfd)
+    zygote_process.stop_zygotes()

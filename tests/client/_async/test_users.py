@@ -16,6 +16,7 @@ from localbox import (
     SandboxNotRunningException,
 )
 from localbox.models import PtySize
+from tests.client._async.doing import all_at_once
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +171,14 @@ async def test_an_agent_of_root_that_was_killed_is_made_again(sandbox: AsyncSand
     assert not isinstance(caught.value, SandboxNotRunningException)
     assert await sandbox.files.read("kept", user="root") == "x"
     assert (await sandbox.commands.run("id -u", user="root")).stdout == "0\n"
+
+
+@needs_root
+async def test_all_who_ask_for_root_at_once_get_the_same_agent(sandbox: AsyncSandbox) -> None:
+    async def ask() -> str:
+        return str((await sandbox.commands.run("echo $PPID", user="root")).stdout)
+
+    assert len(set(await all_at_once([ask] * 10))) == 1
 
 
 @needs_root

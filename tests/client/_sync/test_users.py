@@ -17,6 +17,7 @@ from localbox import (
     SandboxNotRunningException,
 )
 from localbox.models import PtySize
+from tests.client._sync.doing import all_at_once
 
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="an ordinary user has one id to give")
@@ -159,6 +160,14 @@ def test_an_agent_of_root_that_was_killed_is_made_again(sandbox: Sandbox) -> Non
     assert not isinstance(caught.value, SandboxNotRunningException)
     assert sandbox.files.read("kept", user="root") == "x"
     assert sandbox.commands.run("id -u", user="root").stdout == "0\n"
+
+
+@needs_root
+def test_all_who_ask_for_root_at_once_get_the_same_agent(sandbox: Sandbox) -> None:
+    def ask() -> str:
+        return str(sandbox.commands.run("echo $PPID", user="root").stdout)
+
+    assert len(set(all_at_once([ask] * 10))) == 1
 
 
 @needs_root
