@@ -32,12 +32,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self.samples: deque[Sample] = deque(maxlen=_KEPT)
+        self.sampled_at = 0.0
 
 
 def record(sandbox: LiveSandbox, now: float) -> None:
     """Take a sample into the history."""
     if sandbox.metrics is None:
         sandbox.metrics = Metrics()
+    sandbox.metrics.sampled_at = now
     sandbox.metrics.samples.append(_sample(sandbox, now))
 
 

@@ -257,7 +257,6 @@ def test_security_comments_out_what_it_blocks(run_block: RunBlock):
     assert sanitized == "# BLOCKED: import os\nx = 1\n# BLOCKED: eval('x')"
 
 
-@pytest.mark.xfail(raises=AttributeError, strict=True, reason="set_limits is not there yet")
 def test_security(run_block: RunBlock):
     executor = run_block("security", CodeInterpreter=CodeInterpreter)["SecureE2BExecutor"]()
     result = executor.execute_safely("import os\n6 * 7")
