@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from benchmarks import copying, interpreter, machine, many, running, spares, starting
+from benchmarks import copying, forking, interpreter, machine, many, running, spares, starting
 from benchmarks.context import Context
 from benchmarks.peers import make_peers
 from benchmarks.report import as_json, as_markdown, as_text
@@ -18,6 +18,7 @@ SECTIONS = {
     "running": running.sections,
     "copying": copying.sections,
     "many": many.sections,
+    "forking": forking.sections,
     "interpreter": interpreter.sections,
 }
 

@@ -84,7 +84,7 @@ def test_files_swapped_for_links_while_they_are_copied_lead_nowhere(tmp_path: Pa
     racer = threading.Thread(target=swap)
     racer.start()
     try:
-        for attempt in range(30):
+        for attempt in range(15):
             target = tmp_path / f"target{attempt}"
             target.mkdir()
             copy(source, target)

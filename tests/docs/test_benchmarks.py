@@ -24,7 +24,7 @@ def run_benchmarks(*arguments: str) -> str:
 
 @pytest.mark.timeout(180)
 def test_a_smoke_run_measures_every_row_or_says_why_not() -> None:
-    sections = ("starting", "running", "copying", "many")
+    sections = ("starting", "running", "copying", "many", "forking")
     report = json.loads(run_benchmarks("--quick", "--json", *sections))
     assert {"processor", "cores", "kernel", "python"} <= set(report["machine"])
     rows = {row["name"]: row for section in report["sections"] for row in section["rows"]}
@@ -42,6 +42,8 @@ def test_a_smoke_run_measures_every_row_or_says_why_not() -> None:
         "files.read(format='bytes')",
         "create + run_python + kill",
         "a sandbox",
+        "fork(count=10), 5 MB just written",
+        "create_snapshot()",
     ):
         row = rows[name]
         assert row["missing"] or (row["n"] >= 2 and row["p95"] is not None), row
