@@ -30,7 +30,6 @@ from localbox.transport.wire import (
 CHUNK_BYTES = 128 * 1024
 DIAL_S = 15.0
 _NO_WAIT = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
-_TROUBLE = select.EPOLLERR | select.EPOLLHUP
 
 
 class Watcher(Protocol):
@@ -139,6 +138,12 @@ class Joint:
             self._state.close()
             self._state = None
 
+    def _client_ready(self, events: int) -> None:
+        if events & select.EPOLLERR:
+            self.close(reset=True)
+        else:
+            self._ready(events)
+
     def _ready(self, events: int) -> None:
         try:
             moved = [flow.move() for flow in self._flows]
@@ -147,7 +152,7 @@ class Joint:
             return
         if all(flow.ended for flow in self._flows):
             self.close(reset=any(flow.broken for flow in self._flows))
-        elif events & _TROUBLE and not any(moved):
+        elif events & select.EPOLLERR and not any(moved):
             # Reported for as long as we ask, and never to be worked off.
             self.close(reset=True)
         else:
@@ -162,12 +167,16 @@ class Joint:
                     events |= select.EPOLLIN
                 if flow.target is sock and flow.has_more:
                     events |= select.EPOLLOUT
+            callback = self._ready
+            if sock is self._client:
+                # Should it break off while we wait for the guest, we want to hear of it; once.
+                callback, events = self._client_ready, events or select.EPOLLET
             fd = sock.fileno()
             if events == self._events.get(fd, 0):
                 continue
             self._events[fd] = events
             if events:
-                self._watcher.watch(fd, events, self._ready)
+                self._watcher.watch(fd, events, callback)
             else:
                 # Not a watch for nothing: the kernel tells of a hang-up unasked, again and again.
                 self._watcher.unwatch(fd)

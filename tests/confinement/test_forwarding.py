@@ -29,6 +29,17 @@ def connect(address: str) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=10)
 
 
+def is_reset(address: str, data: bytes = b"") -> bool:
+    """Whether a connection is broken off, which may be while it is being made."""
+    try:
+        with connect(address) as client:
+            client.sendall(data)
+            client.recv(1)
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+    return False
+
+
 class Elsewhere:
     """A server on the host, which no sandbox should have reached."""
 
@@ -141,10 +152,7 @@ def test_a_connection_passed_for_another_is_not_used(
 ) -> None:
     with elsewhere.connection() as sock:
         hostile(passing(sock))
-        with connect(sandbox.get_host(PORT)) as client:
-            client.sendall(b"secret")
-            with pytest.raises(ConnectionResetError):
-                client.recv(1)
+        assert is_reset(sandbox.get_host(PORT), b"secret")
     server, _address = elsewhere.listener.accept()
     with server:
         server.settimeout(10)
@@ -158,13 +166,8 @@ def test_an_agent_that_never_answers_holds_up_nobody(
     done = threading.Event()
     hostile(lambda _exchange: done.wait(20) and None)  # type: ignore[func-returns-value]
     try:
-        with (
-            Sandbox.create(timeout=60) as other,
-            connect(sandbox.get_host(PORT)) as stuck,
-            connect(other.get_host(PORT)) as client,
-        ):
-            with pytest.raises(ConnectionResetError):
-                client.recv(1)  # nobody listens, and that is known at once
+        with Sandbox.create(timeout=60) as other, connect(sandbox.get_host(PORT)) as stuck:
+            assert is_reset(other.get_host(PORT))
             with pytest.raises(ConnectionResetError):
                 stuck.recv(1)
     finally:
@@ -178,8 +181,7 @@ def test_an_agent_that_answers_nonsense_loses_its_connection_only(
     hostile(lambda exchange: exchange.sendall(next(answers)))
     address = sandbox.get_host(PORT)
     for _ in range(4):
-        with connect(address) as client, pytest.raises(ConnectionResetError):
-            client.recv(1)
+        assert is_reset(address)
 
 
 def test_a_socket_that_lingers_does_not_hold_up_the_host(
@@ -197,12 +199,8 @@ def test_a_socket_that_lingers_does_not_hold_up_the_host(
             sock.close()  # the host's copy is the last
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
-            with (
-                Sandbox.create(timeout=60) as other,
-                connect(other.get_host(PORT)) as quick,
-                pytest.raises(ConnectionResetError),
-            ):
-                quick.recv(1)
+            with Sandbox.create(timeout=60) as other:
+                assert is_reset(other.get_host(PORT))
 
 
 def test_a_socket_that_keeps_telling_of_errors_costs_no_time(
