@@ -363,3 +363,27 @@ def test_the_walls_and_the_engine_agree_on_whose_files_are_whose() -> None:
     assert volume_ids.VOLUME_IDS == identity.VOLUME_IDS
     assert volume_ids.GUEST_ID == identity.GUEST_UID == identity.GUEST_GID
     assert volume_ids.IDS == identity._IDS_PER_SLOT
+
+
+def test_a_snapshots_links_do_not_say_where_a_volume_goes(volume: Volume) -> None:
+    """Who made the snapshot could otherwise put a volume of his over /proc."""
+    volume.write_file("f", "of the volume")
+    with Sandbox.create() as sandbox:
+        sandbox.commands.run("ln -s /proc link; ln -s /usr deep; echo x > file; mkdir dir")
+        snapshot = sandbox.create_snapshot()
+    for place in ("link", "deep/x", "file", "dir"):
+        mounts: dict[str, Volume | str] = {f"/home/user/{place}": volume}
+        with Sandbox.create(snapshot.snapshot_id, volume_mounts=mounts) as sandbox:
+            assert sandbox.files.read(f"{place}/f") == "of the volume"
+            assert outcome(sandbox, "os.stat('/proc/self/status')") == "allowed"
+            assert outcome(sandbox, "os.stat('/usr/bin')") == "allowed"
+    Sandbox.delete_snapshot(snapshot.snapshot_id)
+
+
+def test_a_snapshot_has_nothing_of_a_volume(volume: Volume) -> None:
+    with Sandbox.create(volume_mounts={"/home/user/v": volume}) as sandbox:
+        sandbox.commands.run("echo x > v/f; echo y > beside")
+        snapshot = sandbox.create_snapshot()
+    with Sandbox.create(snapshot.snapshot_id) as sandbox:
+        assert sandbox.commands.run("ls; ls v").stdout == "beside\nv\n"
+    Sandbox.delete_snapshot(snapshot.snapshot_id)

@@ -395,3 +395,16 @@ print(volume.volume_id)
     assert await volume.read_file("f") == "made\n"
     async with await AsyncSandbox.create(volume_mounts={"/mnt/v": "lasting"}) as sandbox:
         assert await sandbox.files.read("/mnt/v/f") == "made\n"
+
+
+async def test_forks_have_the_volumes_of_what_they_were_forked_from(
+    mounted: AsyncSandbox, volume: AsyncVolume
+) -> None:
+    [fork] = await mounted.fork(mode="filesystem")
+    assert isinstance(fork, AsyncSandbox)
+    async with fork:
+        await fork.commands.run("echo forked > /mnt/data/f")
+        assert (await fork.get_info()).volume_mounts == [{"name": "data", "path": "/mnt/data"}]
+    assert await mounted.files.read("/mnt/data/f") == "forked\n"
+    await mounted.kill()
+    assert await AsyncVolume.destroy(volume.volume_id)

@@ -386,3 +386,16 @@ print(volume.volume_id)
     assert volume.read_file("f") == "made\n"
     with Sandbox.create(volume_mounts={"/mnt/v": "lasting"}) as sandbox:
         assert sandbox.files.read("/mnt/v/f") == "made\n"
+
+
+def test_forks_have_the_volumes_of_what_they_were_forked_from(
+    mounted: Sandbox, volume: Volume
+) -> None:
+    [fork] = mounted.fork(mode="filesystem")
+    assert isinstance(fork, Sandbox)
+    with fork:
+        fork.commands.run("echo forked > /mnt/data/f")
+        assert fork.get_info().volume_mounts == [{"name": "data", "path": "/mnt/data"}]
+    assert mounted.files.read("/mnt/data/f") == "forked\n"
+    mounted.kill()
+    assert Volume.destroy(volume.volume_id)
