@@ -247,7 +247,7 @@ def test_a_directory_swapped_for_a_link_redirects_nothing(top: Path) -> None:
     link.symlink_to(outside)
     thread = threading.Thread(target=swap)
     thread.start()
-    seen = set()
+    seen: set[str] = set()
     try:
         while not seen >= {"mine", "EXDEV"}:
             try:

@@ -176,7 +176,7 @@ async def test_what_is_missing_in_a_volume_is_an_error_of_its_own(volume: AsyncV
     for path in ("gone", "gone/too", "file/below"):
         for call in (volume.list, volume.get_info, volume.read_file, volume.remove):
             with pytest.raises(VolumePathNotFoundException):
-                await call(path)  # type: ignore[operator]
+                await call(path)
         assert not await volume.exists(path)
     with pytest.raises(VolumePathNotFoundException):
         await volume.make_dir("gone/d")

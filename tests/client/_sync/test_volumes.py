@@ -171,7 +171,7 @@ def test_what_is_missing_in_a_volume_is_an_error_of_its_own(volume: Volume) -> N
     for path in ("gone", "gone/too", "file/below"):
         for call in (volume.list, volume.get_info, volume.read_file, volume.remove):
             with pytest.raises(VolumePathNotFoundException):
-                call(path)  # type: ignore[operator]
+                call(path)
         assert not volume.exists(path)
     with pytest.raises(VolumePathNotFoundException):
         volume.make_dir("gone/d")
