@@ -125,6 +125,9 @@ def stop_programs(sandbox: LiveSandbox, *, again: bool) -> None:
         return
     if not again:
         sandbox.stopped_by_guest = frozenset(filter(_is_stopped, processes(sandbox)[1:]))
+    elif any(_switches_of(pid) is None for pid in processes(sandbox)[1:]):
+        # A new command, or one has woken the others: then only all at once is of use.
+        _signal_all(sandbox, signal.SIGSTOP)
     kernels = list(sandbox.kernels.values())
     agents = [sandbox.pid, *(kernel.pid for kernel in kernels if kernel.is_ours)]
     pids = [child for agent in agents for child in children_of(agent)]
