@@ -159,6 +159,7 @@ class SnapshotMethods(BirthMethods):
         except Exception as error:  # noqa: BLE001 (one fork's, and for the caller to look at)
             return error
         record.network = source.network
+        record.cwd = source.cwd
         return self._of(record, opts.get("request_timeout"))
 
     async def _capture_use(self, kind: str, request_timeout: float | None = None) -> Use:

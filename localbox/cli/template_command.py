@@ -157,6 +157,15 @@ def rm(
     raise typer.Exit(1 if failed else 0)
 
 
+@app.command()
+def prune() -> None:
+    """Remove what was kept of steps that no template needs; later builds run them again."""
+    from localbox.templates import registry
+
+    with in_one_line():
+        print(f"{registry.prune()} layers removed")
+
+
 def _dockerfile(path: str, file: str | None) -> Path:
     if not os.path.isdir(path):
         raise _UsageError(f"{path} is not a directory; give the Dockerfile with -f")

@@ -35,7 +35,7 @@ from localbox.templates import registry, use
 from localbox.templates.base import BASE_IMAGE, TemplateBase
 from localbox.templates.context import RESOLVE_SYMLINKS
 from localbox.templates.images import base_for
-from localbox.templates.installers import installer_variables
+from localbox.templates.installers import installer_variables, with_installer_files
 from localbox.templates.logs import LogEntry, LogEntryLevel, strip_escapes
 from localbox.templates.model import Instruction, InstructionType
 from localbox.templates.registry import Build
@@ -74,11 +74,13 @@ class Builder:
         self._name = name
         self._build = build
         self._on_log = on_log
-        self._policy = merge_overrides(
-            profile if isinstance(profile, Policy) else load_profile(profile or DEFAULT_PROFILE),
-            network="host",
-        )
         self._variables = installer_variables()
+        policy = (
+            profile if isinstance(profile, Policy) else load_profile(profile or DEFAULT_PROFILE)
+        )
+        self._policy = with_installer_files(
+            merge_overrides(policy, network="host"), self._variables
+        )
         self._state = State()
         self._key = ""
         self._layer_id: str | None = None

@@ -1,17 +1,21 @@
-"""What installers in a build need to know of the user's own settings: indexes, proxies.
+"""What installers in a build need of the user's own settings: indexes, proxies, certificates.
 
-It is given to each command and kept nowhere: an index's address may hold a password.
+The variables are given to each command and kept nowhere: an index's address may hold a password.
 """
 
 from __future__ import annotations
 
 import configparser
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# Where packages come from. Not the paths of certificates and keys: sandboxes do not see them.
+from localbox.errors import PolicyError
+from localbox.policy import Policy, merge_overrides
+
+# Where packages come from and whom to believe. Not the user's own certificate, which has a key.
 _PIP_SETTINGS = (
     "index-url",
     "extra-index-url",
@@ -21,6 +25,9 @@ _PIP_SETTINGS = (
     "timeout",
     "retries",
     "prefer-binary",
+    "default-timeout",
+    "find-links",
+    "cert",
 )
 _VARIABLES = (
     "HTTP_PROXY",
@@ -36,6 +43,18 @@ _VARIABLES = (
     "UV_INDEX_URL",
     "UV_DEFAULT_INDEX",
 )
+# Files and directories of certificates that are believed.
+_AUTHORITIES = (
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+)
+_LOCAL = re.compile(r"(?:file://(?:localhost)?)?(/.*)")
+# What every sandbox sees of this machine.
+_SHOWN = ("/usr/", "/bin/", "/lib/", "/etc/ssl/", "/etc/pki/", "/etc/ca-certificates/")
 # A cache inside would become part of the template.
 _ALWAYS = {
     "PIP_NO_CACHE_DIR": "1",
@@ -57,8 +76,46 @@ def installer_variables() -> dict[str, str]:
     registry = _npm_registry()
     if registry is not None:
         variables["npm_config_registry"] = registry
-    variables.update({name: os.environ[name] for name in _VARIABLES if name in os.environ})
+    names = (*_VARIABLES, *_AUTHORITIES)
+    variables.update({name: os.environ[name] for name in names if name in os.environ})
     return variables
+
+
+def with_installer_files(policy: Policy, variables: dict[str, str]) -> Policy:
+    """The policy with what the variables name on this machine to be read: indexes, certificates."""
+    for name in (
+        "PIP_INDEX_URL",
+        "PIP_EXTRA_INDEX_URL",
+        "PIP_FIND_LINKS",
+        "PIP_CERT",
+        *_AUTHORITIES,
+    ):
+        for word in variables.get(name, "").split():
+            match = _LOCAL.fullmatch(word)
+            if match is None:
+                continue
+            path = os.path.normpath(match[1])
+            wanted = [path]
+            if os.path.basename(path) == "simple":
+                # An index; what it leads to lies beside it. Not all that does: that may be a home.
+                wanted += [f"{os.path.dirname(path)}/{name}" for name in ("packages", "files")]
+            for host_path in wanted:
+                policy = _showing(policy, host_path)
+    return policy
+
+
+def _showing(policy: Policy, host_path: str) -> Policy:
+    is_shown = host_path.startswith(_SHOWN) or any(
+        host_path == mount.guest_path or host_path.startswith(mount.guest_path + "/")
+        for mount in policy.filesystem.readonly
+    )
+    if is_shown or not os.path.exists(host_path):
+        return policy
+    try:
+        return merge_overrides(policy, readonly=[host_path])
+    except PolicyError:
+        # Such as one in /etc: the installer will say that it is missing.
+        return policy
 
 
 def _variable(setting: str) -> str:

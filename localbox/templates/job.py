@@ -18,6 +18,8 @@ from localbox.templates.build import Builder, OnLog
 from localbox.templates.logs import LogEntry, LogEntryEnd, LogEntryStart
 from localbox.templates.model import BuildInfo
 
+MOST_LOG_BYTES = 16 << 20
+
 
 class Job:
     def __init__(
@@ -41,6 +43,7 @@ class Job:
         build = registry.begin(self._base_name)
         self._build = dataclasses.replace(build, memory_mb=memory_mb, disk_mb=disk_mb)
         self._log_fd = _open_log(build.build_id)
+        self._room = MOST_LOG_BYTES
         self._on_logs: Callable[[LogEntry], None] | None = None
         self.info = BuildInfo(build.template_id, build.build_id, name, name, tags)
         try:
@@ -90,9 +93,16 @@ class Job:
         self._builder.cancel()
 
     def _log(self, entry: LogEntry) -> None:
-        line = {"at": entry.timestamp.timestamp(), "level": entry.level, "message": entry.message}
-        os.write(self._log_fd, json.dumps(line).encode() + b"\n")
+        # Whatever a step prints, it does not fill the host's disk.
+        if self._room >= 0:
+            self._room -= self._write(entry)
+            if self._room < 0:
+                self._write(LogEntry(_now(), "warn", "the log is full; the rest is not kept"))
         self._show(entry)
+
+    def _write(self, entry: LogEntry) -> int:
+        line = {"at": entry.timestamp.timestamp(), "level": entry.level, "message": entry.message}
+        return os.write(self._log_fd, json.dumps(line).encode() + b"\n")
 
     def _show(self, entry: LogEntry) -> None:
         if self._on_logs is not None:
@@ -101,8 +111,7 @@ class Job:
     def _fail(self, error: BaseException) -> None:
         message = str(error) or type(error).__name__
         step = self._builder.step if hasattr(self, "_builder") else "base"
-        line = {"at": _now().timestamp(), "level": "error", "message": message}
-        os.write(self._log_fd, json.dumps(line).encode() + b"\n")
+        self._write(LogEntry(_now(), "error", message))
         failed = dataclasses.replace(self._build, status="error", reason=message, step=step)
         try:
             registry.store(self._base_name, failed)

@@ -31,6 +31,8 @@ from localbox.errors import InvalidArgumentException, NotFoundException, Templat
 
 DEFAULT_TAG = "default"
 _FORMAT = 1
+# Of one template, beside those that tags mean.
+MOST_BUILDS = 50
 _ID_LENGTH = 20
 _NAME = re.compile(r"(?:[a-z0-9][a-z0-9_.-]*/)?[a-z0-9][a-z0-9_.-]{0,127}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -172,9 +174,20 @@ def begin(name: str) -> Build:
             template = Template(name, template_id, time.time())
         build = Build(str(uuid.uuid4()), template.template_id, time.time())
         template.builds[build.build_id] = build
+        _drop_old(template)
         return template, build
 
     return _change(name, change)
+
+
+def _drop_old(template: Template) -> None:
+    """Forget what is too long ago: builds that no tag means, and what they said."""
+    tagged = {build_id for build_id, _since in template.tags.values()}
+    others = [build_id for build_id in template.builds if build_id not in tagged]
+    for build_id in others[:-MOST_BUILDS]:
+        if not is_running(build_id):
+            del template.builds[build_id]
+            log_path(build_id).unlink(missing_ok=True)
 
 
 def store(name: str, build: Build, tags: list[str] | None = None) -> None:

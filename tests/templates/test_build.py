@@ -419,3 +419,62 @@ def test_a_build_of_another_process_is_seen(data_dir: Path):
     )
     assert done.stdout.split() == ["x", "True"]
     assert info.tags == ["default"]
+
+
+def test_a_fork_of_a_sandbox_is_as_it_is():
+    build(Template().from_base_image().set_workdir("/app").set_envs({"A": "1"}).run_cmd("touch f"))
+    with Sandbox.create("mine") as sandbox:
+        sandbox.files.write("/app/g", "")
+        (fork,) = sandbox.fork()
+        assert isinstance(fork, Sandbox)
+        with fork:
+            assert output(fork, "pwd; ls; echo $A") == "/app\nf\ng\n1\n"
+
+
+def test_a_snapshot_of_a_sandbox_has_the_template_s_files():
+    build(Template().from_base_image().set_workdir("/app").run_cmd("touch f"))
+    with Sandbox.create("mine") as sandbox:
+        sandbox.files.write("/app/g", "")
+        snapshot = sandbox.create_snapshot()
+    Template.remove_tags("mine", "default")
+    with Sandbox.create(snapshot.snapshot_id) as sandbox:
+        assert output(sandbox, "ls /app") == "f\ng\n"
+
+
+def test_a_build_whose_program_was_killed_has_failed():
+    from localbox.templates import registry
+
+    begun = registry.begin("killed")
+    status = Template.get_build_status(
+        BuildInfo(begun.template_id, begun.build_id, "killed", "killed")
+    )
+    assert status.status is TemplateBuildStatus.ERROR
+    assert status.reason is not None
+    assert "has ended before" in status.reason.message
+
+
+def test_builds_of_long_ago_are_forgotten_and_tagged_ones_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    from localbox.templates import registry
+
+    monkeypatch.setattr(registry, "MOST_BUILDS", 2)
+    build(Template().from_base_image().run_cmd("true"), "mine:kept")
+    for _ in range(5):
+        build(Template().from_base_image().run_cmd("true"))
+    template = registry.get("mine")
+    assert len(template.builds) <= 2 + 2
+    assert {build_id for build_id, _since in template.tags.values()} <= set(template.builds)
+
+
+def test_what_no_template_needs_is_removed_and_what_one_needs_is_not():
+    from localbox.templates import registry
+
+    build(Template().from_base_image().run_cmd("echo a > f").run_cmd("echo b > g"), "one")
+    build(Template().from_base_image().run_cmd("echo a > f").run_cmd("echo c > h"), "two")
+    registry.remove("one")
+    assert registry.prune() == 1
+    with Sandbox.create("two") as sandbox:
+        assert output(sandbox, "cat f h") == "a\nc\n"
+    said = build(Template().from_base_image().run_cmd("echo a > f").run_cmd("echo b > g"), "one")
+    assert cached(said) == ["[1/2]"]
