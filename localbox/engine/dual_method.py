@@ -16,12 +16,16 @@ class _DualMethod:
         self.method = method
         self.class_method_name = class_method_name
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.defined_in = owner
+
     def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
         @functools.wraps(self.method)
         def call(*args: Any, **kwargs: Any) -> Any:
             if instance is not None:
                 return self.method(instance, *args, **kwargs)
-            if args and isinstance(args[0], owner):
+            # Not of `owner`, which may be the class of an E2B client and the sandbox another's.
+            if args and isinstance(args[0], self.defined_in):
                 return self.method(*args, **kwargs)
             return getattr(owner, self.class_method_name)(*args, **kwargs)
 

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import time
 
 from localbox.confinement import cgroups, identity, landlock, syscalls, walls
 from localbox.confinement.host_proc import hold_host_proc, open_proc
@@ -168,6 +169,8 @@ class Nursery:
                         cgroup.adopt(pid)
                 with building(walls.USER_NAMESPACE):
                     identity.write_id_maps(pid, slot)
+                # Before: the child may have answered long before we run again.
+                started_at = time.time()
                 os.write(go_writer, b"1")
                 os.sched_yield()
             except BaseException:
@@ -184,6 +187,7 @@ class Nursery:
                 slot=slot,
                 cgroup=cgroup,
             )
+            sandbox.started_at = started_at
             sandbox.volumes = held_volumes
         except BaseException:
             for fd in held_volumes:
