@@ -1,0 +1,107 @@
+"""`E2B`: the client whose classes have connection options bound to them."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import e2b
+import pytest
+
+import localbox
+from localbox import E2B, AsyncSandbox, AsyncSecret, InvalidArgumentException, TimeoutException
+
+pytestmark = pytest.mark.anyio
+
+
+def test_a_client_has_the_classes_of_e2bs() -> None:
+    ours, theirs = vars(E2B()), vars(e2b.E2B(api_key="e2b_" + "0" * 40))
+    assert set(ours) == set(theirs)
+    for name, owner in ours.items():
+        assert inspect.isclass(owner)
+        assert issubclass(owner, getattr(localbox, name))
+        assert owner.__name__ == theirs[name].__name__
+
+
+async def test_its_sandbox_is_made_with_its_options() -> None:
+    client = E2B(api_key="e2b_key", request_timeout=7, domain="example.com")
+    async with await client.AsyncSandbox.create() as sandbox:
+        assert isinstance(sandbox, AsyncSandbox)
+        assert (await sandbox.commands.run("echo hello")).stdout == "hello\n"
+        config = sandbox.connection_config
+        assert (config.api_key, config.domain) == ("e2b_key", "example.com")
+        assert config.request_timeout == 7
+
+
+async def test_the_options_of_a_call_come_first() -> None:
+    client = E2B(request_timeout=7)
+    async with await client.AsyncSandbox.create(request_timeout=9) as sandbox:
+        assert sandbox.connection_config.request_timeout == 9
+    async with await client.AsyncSandbox.create(request_timeout=None) as sandbox:
+        assert sandbox.connection_config.request_timeout == 7
+
+
+async def test_its_request_timeout_has_an_effect() -> None:
+    client = E2B(request_timeout=1e-9)
+    with pytest.raises(TimeoutException):
+        await client.AsyncSandbox.create()
+
+
+async def test_a_sandbox_connected_to_has_its_options(sandbox: AsyncSandbox) -> None:
+    client = E2B(request_timeout=7)
+    same = await client.AsyncSandbox.connect(sandbox.sandbox_id)
+    assert type(same) is client.AsyncSandbox
+    assert same.connection_config.request_timeout == 7
+
+
+async def test_clients_and_the_package_do_not_disturb_each_other() -> None:
+    headers = {"X-A": "1"}
+    first, second = E2B(request_timeout=5, headers=headers), E2B(request_timeout=6)
+    headers["X-A"] = "2"
+    async with (
+        await first.AsyncSandbox.create() as one,
+        await second.AsyncSandbox.create() as two,
+        await AsyncSandbox.create() as three,
+    ):
+        timeouts = [sandbox.connection_config.request_timeout for sandbox in (one, two, three)]
+        assert timeouts == [5, 6, 60]
+        assert one.connection_config.headers["X-A"] == "1"
+
+
+async def test_class_forms_take_the_sandboxes_of_others(sandbox: AsyncSandbox) -> None:
+    client = E2B()
+    assert (await client.AsyncSandbox.get_info(sandbox)).sandbox_id == sandbox.sandbox_id
+    assert (await client.AsyncSandbox.get_info(sandbox.sandbox_id)).metadata == {}
+    listed = await client.AsyncSandbox.list().next_items()
+    assert [info.sandbox_id for info in listed] == [sandbox.sandbox_id]
+    assert await client.AsyncSandbox.kill(sandbox) is True
+
+
+async def test_its_other_classes_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOCALBOX_DATA_DIR", str(tmp_path))
+    client = E2B(request_timeout=30)
+    await client.AsyncSecret.create("key", "value")
+    assert await AsyncSecret.exists("key")
+    volume = await client.AsyncVolume.create("mine")
+    assert type(volume) is client.AsyncVolume
+    assert [info.name for info in await client.AsyncVolume.list()] == ["mine"]
+    async with await client.AsyncSandbox.create(volume_mounts={"/mnt/mine": volume}) as sandbox:
+        await sandbox.files.write("/mnt/mine/file", "hello")
+    assert await volume.read_file("/file") == "hello"
+    assert not await client.AsyncTemplate.exists("no-such-template")
+    assert isinstance(client.AsyncTemplate(), localbox.AsyncTemplate)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"request_timout": 3}, TypeError, "request_timeout"),
+        ({"request_timeout": "3"}, InvalidArgumentException, "request_timeout"),
+        ({"retries": -1}, InvalidArgumentException, "retries"),
+        ({"http_version": "3"}, InvalidArgumentException, "http_version"),
+    ],
+)
+def test_options_are_checked_at_once(options: dict[str, Any], error: Any, match: str) -> None:
+    with pytest.raises(error, match=match):
+        E2B(**options)
