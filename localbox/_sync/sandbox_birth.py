@@ -87,7 +87,7 @@ class BirthMethods(SandboxBase):
         # that nobody uses.
         pooled = pool.is_enabled() and not volumes and stack is None
         if stack is not None:
-            record.digest, record.use = digest, transport.run(registry.hold_layers, stack)
+            transport.run(registry.begin_use, record, stack, digest)
         try:
             spare = zygote.pool.take(digest) if pooled else None
             ready: Frame | None = None

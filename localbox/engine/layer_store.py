@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localbox.engine import layer_locks, layers
 from localbox.engine.data_dir import write_atomically
@@ -22,10 +22,6 @@ from localbox.engine.layer_locks import all_layers
 from localbox.engine.layer_removal import remove_tree
 from localbox.engine.layers import DESCRIPTION, RETIRED, Stack
 from localbox.errors import NotFoundException, SandboxException
-from localbox.transport.wire import PeerGoneError, post
-
-if TYPE_CHECKING:
-    from localbox.engine.registry import SandboxRecord
 
 _TRASH = ".trash-"
 
@@ -38,7 +34,7 @@ class Use:
         self._open = True
 
     def close(self) -> bool:
-        """Returns True if it was the last of the stack in this program, and that is removed."""
+        """Returns True if the stack is none any more: it went with this, its last use."""
         with all_layers():
             if not self._open:
                 return False
@@ -47,7 +43,7 @@ class Use:
             let_go = [layer_id for layer_id in ids if layer_locks.drop(layer_id)]
         if any(_is_doomed(layer_id) for layer_id in let_go):
             collect()
-        return self.stack.layer_id in let_go and layers.load(self.stack.layer_id) is None
+        return layers.load(self.stack.layer_id) is None
 
     def __del__(self) -> None:
         if self._open:
@@ -128,17 +124,6 @@ def hold(stack: Stack) -> Use:
                 layer_locks.drop(layer_id)
             raise NotFoundException(f"layer {stack.layer_id} was deleted") from None
     return Use(stack)
-
-
-def end_use(record: SandboxRecord) -> None:
-    """A sandbox has ended, or was never made: let go of what it stood on."""
-    use, record.use = record.use, None
-    if use is None or not use.close() or not record.digest:
-        return
-    record.zygote.known_plans.discard(record.digest)
-    # It holds the mounts of a template that nobody can ask for any more.
-    with contextlib.suppress(OSError, PeerGoneError):
-        post(record.zygote.rendezvous, {"op": "forget_plan", "digest": record.digest})
 
 
 def retire(layer_id: str) -> bool:

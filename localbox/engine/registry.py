@@ -136,20 +136,20 @@ def root_of(record: SandboxRecord) -> RootAgent:
         return record.root
 
 
-def hold_layers(stack: Stack) -> Use:
+def begin_use(record: SandboxRecord, stack: Stack, digest: str) -> None:
     """Keep what a sandbox is to stand on from being removed.
 
     Raises:
         NotFoundException: it has been.
     """
-    from localbox.engine.layer_store import hold
+    from localbox.engine.layer_use import begin_use
 
-    return hold(stack)
+    begin_use(record, stack, digest)
 
 
 def end_use(record: SandboxRecord) -> None:
     """A sandbox that stood on layers has ended, or was never made."""
-    from localbox.engine.layer_store import end_use
+    from localbox.engine.layer_use import end_use
 
     end_use(record)
 

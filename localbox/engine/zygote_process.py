@@ -37,6 +37,8 @@ class ZygoteProcess:
         """
         environment = current_environment()
         self.known_plans: set[str] = set()
+        # Of those made for layers: how many sandboxes there are; see layer_use.py.
+        self.plan_uses: dict[str, int] = {}
         self.pool = Pool()
         self._preload = preload
         self._owner_pid = os.getpid()
