@@ -317,6 +317,18 @@ def test_no_set_uid_file_or_device_can_be_left_in_a_volume(
         volume.update_metadata("program", mode=0o4755)
 
 
+@pytest.mark.skipif(not ROOT, reason="there is no root in an ordinary user's sandboxes")
+def test_root_of_a_sandbox_leaves_none_either(sandbox: Sandbox, volume: Volume) -> None:
+    attempts = sandbox.commands.run(
+        "cd /mnt/data; cp /bin/true t; chown 1000 t; chmod u+s t; chmod g+s t; chmod u+s .;"
+        "mknod d c 1 3; setcap cap_sys_admin+ep t; true",
+        user="root",
+    )
+    assert attempts.stderr.count("not permitted") >= 3
+    assert all(entry.mode < 0o2000 for entry in volume.list("/", depth=2))
+    assert not volume.exists("d")
+
+
 def test_nothing_can_be_linked_into_or_out_of_a_volume(sandbox: Sandbox) -> None:
     sandbox.commands.run("echo x > /mnt/data/f; echo y > /home/user/g")
     assert outcome(sandbox, "os.link('/mnt/data/f', '/home/user/f')") == "EXDEV"
