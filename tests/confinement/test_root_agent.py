@@ -48,6 +48,17 @@ answer['parent'] = open('/proc/{agent}/stat').read().split(') ')[1].split()[1]
     assert answer["mem"] in {"EACCES", "EPERM"}
 
 
+def test_roots_agent_has_let_go_of_all_it_was_born_with(sandbox: Sandbox) -> None:
+    """It held descriptors of the sandbox's namespaces and of the zygote's process."""
+    listed = ask_root(sandbox, "answer = sorted(os.listdir('/proc/self/fd'))")
+    assert listed == ["0", "1", "2", "3"]  # the last is of the listing
+    (agent,) = root_agents(sandbox)
+    links = [os.readlink(link) for link in Path(f"/proc/{agent}/fd").iterdir()]
+    kinds = {link.partition(":")[0] for link in links}
+    assert kinds <= {"/dev/null", "pipe", "socket", "anon_inode"}
+    assert {link for link in links if link.startswith("anon")} == {"anon_inode:[eventpoll]"}
+
+
 def test_root_cannot_trace_or_rewrite_an_agent(sandbox: Sandbox) -> None:
     pid = int(sandbox.commands.run("echo $PPID", user="root").stdout)
     for target in (1, pid):
