@@ -141,7 +141,8 @@ class AsyncSandbox(
         Args:
             template: "base", which is this machine's system and Python environment, read-only.
                 "code-interpreter-v1" is the same with numpy, pandas and pyplot imported ahead, if
-                they are installed: profile "data-analysis", where no other is given.
+                they are installed: profile "data-analysis", where no other is given. Else a
+                template that was built, by its name, "name:tag" or id, or a snapshot.
             timeout: seconds until the sandbox is killed, 300 if not given; see `set_timeout`.
             metadata: your own notes, given back by `get_info`.
             envs: environment variables of every command.
