@@ -18,7 +18,9 @@ from localbox.models import FileType
 if TYPE_CHECKING:
     from localbox._sync.commands import Commands
     from localbox._sync.filesystem import Filesystem
+    from localbox._sync.pty import Pty
     from localbox.legacy_process import Processes
+    from localbox.legacy_terminal import Terminals
     from localbox.models import SandboxInfo
     from localbox.policy import Policy
 
@@ -73,6 +75,8 @@ class LegacyMethods:
         def commands(self) -> Commands: ...
         @property
         def files(self) -> Filesystem: ...
+        @property
+        def pty(self) -> Pty: ...
         @classmethod
         def _list_sandboxes(cls, *args: Any, **opts: Any) -> Any: ...
         def is_running(self, request_timeout: float | None = None) -> bool: ...
@@ -100,6 +104,13 @@ class LegacyMethods:
         from localbox.legacy_process import Processes
 
         return Processes(self.commands, self.policy.resources.output_bytes)
+
+    @property
+    def terminal(self) -> Terminals:
+        """Start shells on terminals; now `pty`."""
+        from localbox.legacy_terminal import Terminals
+
+        return Terminals(self.pty, self.policy.resources.output_bytes)
 
     @property
     def filesystem(self) -> LegacyFilesystem:

@@ -182,16 +182,28 @@ class AsyncCommandHandle(Generic[OutputT]):
             )
 
     async def _pieces(self) -> AsyncIterator[Piece]:
+        # Whoever stops in the middle of it, with a `break`, can go on with another.
+        read_to_the_end = self._output.ended
+        if read_to_the_end:
+            return
         try:
             async for frame in self._frames:
                 for piece in self._output.take(frame):
                     yield piece
                 if self._output.ended:
                     break
+        except GeneratorExit:
+            raise
         except Exception:
             for piece in self._output.flush():
                 yield piece
+            await self._stop_listening()
             raise
-        finally:
-            with contextlib.suppress(RuntimeError):  # being iterated elsewhere
-                await self._frames.aclose()
+        except BaseException:
+            await self._stop_listening()
+            raise
+        await self._stop_listening()
+
+    async def _stop_listening(self) -> None:
+        with contextlib.suppress(RuntimeError):  # being iterated elsewhere
+            await self._frames.aclose()

@@ -22,6 +22,7 @@ from localbox._async.process_input import kill_process, send_stdin
 from localbox.errors import InvalidArgumentException
 from localbox.models import OutputHandler, PtyOutput, PtySize, Username
 
+_SHELL = ["/bin/bash", "-i", "-l"]
 # What struct winsize holds.
 _LARGEST_SIZE = 0xFFFF
 
@@ -124,26 +125,11 @@ class Pty:
             AuthenticationException: no such user.
             SandboxNotRunningException: the sandbox has ended.
         """
-        defaults = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-        shell = {"argv": ["/bin/bash", "-i", "-l"], "pty": _checked(size), "background": True}
         # unasync: async
-        on_pty: OutputHandler[bytes] | None = on_data
+        return await self._start(_SHELL, size, user, cwd, envs, timeout, on_data)
         # unasync: sync
-        # on_pty = None
+        # return self._start(_SHELL, size, user, cwd, envs, timeout, None)
         # unasync: end
-        return await self._commands._start(
-            shell,
-            {**defaults, **(envs or {})},
-            user,
-            cwd,
-            None,
-            timeout,
-            True,
-            None,
-            None,
-            on_pty=on_pty,
-            takes_stdin=False,
-        )
 
     # unasync: async
     async def connect(
@@ -176,6 +162,31 @@ class Pty:
         # unasync: end
         return await self._commands._connect(
             pid, timeout, True, None, None, on_pty=on_pty, takes_stdin=False
+        )
+
+    async def _start(
+        self,
+        argv: list[str],
+        size: PtySize,
+        user: str | None,
+        cwd: str | None,
+        envs: dict[str, str] | None,
+        timeout: float | None,
+        on_pty: OutputHandler[bytes] | None,
+    ) -> AsyncCommandHandle[Any]:
+        """Start any program on a terminal."""
+        return await self._commands._start(
+            {"argv": argv, "pty": _checked(size), "background": True},
+            {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **(envs or {})},
+            user,
+            cwd,
+            None,
+            timeout,
+            True,
+            None,
+            None,
+            on_pty=on_pty,
+            takes_stdin=False,
         )
 
     async def resize(self, pid: int, size: PtySize, request_timeout: float | None = None) -> None:

@@ -98,16 +98,28 @@ class CommandHandle(Generic[OutputT]):
             )
 
     def _pieces(self) -> Iterator[Piece]:
+        # Whoever stops in the middle of it, with a `break`, can go on with another.
+        read_to_the_end = self._output.ended
+        if read_to_the_end:
+            return
         try:
             for frame in self._frames:
                 for piece in self._output.take(frame):
                     yield piece
                 if self._output.ended:
                     break
+        except GeneratorExit:
+            raise
         except Exception:
             for piece in self._output.flush():
                 yield piece
+            self._stop_listening()
             raise
-        finally:
-            with contextlib.suppress(RuntimeError):  # being iterated elsewhere
-                self._frames.close()
+        except BaseException:
+            self._stop_listening()
+            raise
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        with contextlib.suppress(RuntimeError):  # being iterated elsewhere
+            self._frames.close()

@@ -10,10 +10,11 @@ from localbox._sync.command_handle import CommandHandle
 from localbox._sync.commands import Commands
 from localbox._sync.connection import Connection
 from localbox._sync.input_stream import STREAM_TIMEOUT_S, stream_input
-from localbox._sync.process_input import kill_process, owner_of, send_stdin
+from localbox._sync.process_input import kill_process, send_stdin
 from localbox.errors import InvalidArgumentException
-from localbox.models import PtySize, Username
+from localbox.models import OutputHandler, PtySize, Username
 
+_SHELL = ["/bin/bash", "-i", "-l"]
 # What struct winsize holds.
 _LARGEST_SIZE = 0xFFFF
 
@@ -31,8 +32,7 @@ class Pty:
         Returns:
             False if there is no such process.
         """
-        connection = owner_of(self._connection, pid, request_timeout)
-        return kill_process(connection, pid, request_timeout)
+        return kill_process(self._connection, pid, request_timeout)
 
     def send_stdin(self, pid: int, data: bytes, request_timeout: float | None = None) -> None:
         r"""Type into a terminal: b"\x03" is Ctrl-C, b"\x04" the end of input.
@@ -42,8 +42,7 @@ class Pty:
             SandboxException: the process is on no terminal, or it was hung up.
             TimeoutException: nobody reads what is typed.
         """
-        connection = owner_of(self._connection, pid, request_timeout)
-        send_stdin(connection, pid, data, request_timeout, pty=True)
+        send_stdin(self._connection, pid, data, request_timeout, pty=True)
 
     def stream_input(
         self,
@@ -92,22 +91,7 @@ class Pty:
             AuthenticationException: no such user.
             SandboxNotRunningException: the sandbox has ended.
         """
-        defaults = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-        shell = {"argv": ["/bin/bash", "-i", "-l"], "pty": _checked(size), "background": True}
-        on_pty = None
-        return self._commands._start(
-            shell,
-            {**defaults, **(envs or {})},
-            user,
-            cwd,
-            None,
-            timeout,
-            True,
-            None,
-            None,
-            on_pty=on_pty,
-            takes_stdin=False,
-        )
+        return self._start(_SHELL, size, user, cwd, envs, timeout, None)
 
     def connect(
         self,
@@ -128,6 +112,31 @@ class Pty:
             pid, timeout, True, None, None, on_pty=on_pty, takes_stdin=False
         )
 
+    def _start(
+        self,
+        argv: list[str],
+        size: PtySize,
+        user: str | None,
+        cwd: str | None,
+        envs: dict[str, str] | None,
+        timeout: float | None,
+        on_pty: OutputHandler[bytes] | None,
+    ) -> CommandHandle[Any]:
+        """Start any program on a terminal."""
+        return self._commands._start(
+            {"argv": argv, "pty": _checked(size), "background": True},
+            {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **(envs or {})},
+            user,
+            cwd,
+            None,
+            timeout,
+            True,
+            None,
+            None,
+            on_pty=on_pty,
+            takes_stdin=False,
+        )
+
     def resize(self, pid: int, size: PtySize, request_timeout: float | None = None) -> None:
         """Change a terminal's size; its programs get SIGWINCH.
 
@@ -136,8 +145,7 @@ class Pty:
             SandboxException: the process is on no terminal.
         """
         request = {"op": "resize", "pid": pid, **_checked(size)}
-        connection = owner_of(self._connection, pid, request_timeout)
-        connection.ask(request, request_timeout)
+        self._connection.ask(request, request_timeout)
 
 
 def _checked(size: PtySize) -> dict[str, Any]:

@@ -84,3 +84,7 @@ class Shell:
         """Type a command; its output, at the beginning of a line, is waited for."""
         await self.type(command + b"\n")
         return await self.shows(rb"[\r\n]" + pattern)
+
+    async def prompts(self) -> None:
+        """Wait until the shell asks again: some of what is typed before that bash loses."""
+        await self.shows(rb"\$ ")

@@ -53,3 +53,7 @@ class Shell:
         """Type a command; its output, at the beginning of a line, is waited for."""
         self.type(command + b"\n")
         return self.shows(rb"[\r\n]" + pattern)
+
+    def prompts(self) -> None:
+        """Wait until the shell asks again: some of what is typed before that bash loses."""
+        self.shows(rb"\$ ")

@@ -56,6 +56,7 @@ def test_ctrl_c_interrupts_the_program_and_not_the_shell(sandbox: Sandbox) -> No
     shell = Shell.open(sandbox)
     shell.says(b"sh -c 'echo go; exec sleep 1000'", rb"go\r\n")
     shell.type(b"\x03")
+    shell.prompts()
     shell.says(b"echo exit $?", rb"exit 130\r\n")
 
 
@@ -68,6 +69,7 @@ def test_jobs_can_be_suspended_and_resumed(sandbox: Sandbox) -> None:
     shell.type(b"fg\nto the front\n")
     shell.shows(rb"to the fore\r\n")
     shell.type(b"\x03")
+    shell.prompts()
     shell.says(b"echo exit $?", rb"exit 130\r\n")
 
 
@@ -84,6 +86,7 @@ def test_python_is_interactive(sandbox: Sandbox) -> None:
     shell.shows(rb">>> ")
     shell.says(b"import sys; sys.stdin.isatty(), 6 * 7", rb".*\(True, 42\)\r\n")
     shell.type(b"exit()\n")
+    shell.prompts()
     shell.says(b"echo back $((1 + 1))", rb"back 2\r\n")
 
 
@@ -105,6 +108,7 @@ def test_a_pager_pages(sandbox: Sandbox) -> None:
     shell.type(b"G")
     shell.shows(rb"999\r\n1000\r\n")
     shell.type(b"q")
+    shell.prompts()
     shell.says(b"echo back $((1 + 1))", rb"back 2\r\n")
 
 
@@ -125,6 +129,22 @@ def test_wait_hands_over_what_the_terminal_shows(sandbox: Sandbox) -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 
 
+def test_reading_can_stop_and_go_on(sandbox: Sandbox) -> None:
+    handle = sandbox.commands.run(
+        "for word in a b c; do echo $word; read -r go; done", background=True, stdin=True
+    )
+    read = []
+    for _ in range(2):
+        for stdout, _stderr, _pty in handle:
+            read.append(stdout)
+            break
+        handle.send_stdin("go\n")
+    assert read == ["a\n", "b\n"]
+    handle.send_stdin("go\n")
+    assert handle.wait().stdout == "a\nb\nc\n"
+    assert list(handle) == []
+
+
 def test_kill_ends_every_job_of_the_terminal(sandbox: Sandbox) -> None:
     shell = Shell.open(sandbox)
     # Each in a process group of its own, and deaf to the hang-up of the terminal.
@@ -137,11 +157,14 @@ def test_kill_ends_every_job_of_the_terminal(sandbox: Sandbox) -> None:
     def two_sleep() -> bool:
         return len(sleeping().split()) == 2
 
+    def none_sleeps() -> bool:
+        return sleeping() == ""
+
     until(two_sleep)
     assert sandbox.pty.kill(shell.handle.pid) is True
     with pytest.raises(CommandExitException, match="code -1"):
         shell.handle.wait()
-    assert sleeping() == ""
+    until(none_sleeps)
     assert sandbox.pty.kill(shell.handle.pid) is False
 
 
