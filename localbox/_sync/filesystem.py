@@ -95,8 +95,9 @@ class FileStreamReader(Iterator[bytes]):
 
 
 class Filesystem:
-    """Files in one sandbox, as its user sees them. `~` and relative paths mean the home directory.
+    """Files in one sandbox, as `user` sees them: "user" or "root"; see `commands.run`.
 
+    `~` and relative paths mean that user's home directory.
     Every path is resolved inside the sandbox, by the kernel; the host never follows one.
     """
 
