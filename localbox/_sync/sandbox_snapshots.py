@@ -47,7 +47,7 @@ class SnapshotMethods(BirthMethods):
 
         Raises:
             NotEnoughSpaceException: the data directory has no space for it; nothing is left.
-            ServiceBusyException: its processes cannot be stopped, or another snapshot is made.
+            ServiceBusyException: its processes cannot be stopped.
             InvalidArgumentException: no such mode, or it cannot be a name; also where
                 directories are more than 400 levels deep.
             SandboxNotFoundException: it has ended.

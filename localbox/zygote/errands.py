@@ -34,15 +34,20 @@ class Errands:
         self._poll = poll
         self._enter_host_view = enter_host_view
         self._running: dict[int, tuple[int, LiveSandbox | None]] = {}
+        self._waiting: list[tuple[Message, _socket.socket, int, LiveSandbox]] = []
 
     def start(
         self, request: Message, reply: _socket.socket, passed_fd: int, sandbox: LiveSandbox | None
     ) -> None:
         """
         Args:
-            sandbox: it stands still until the child has ended.
+            passed_fd: what the host has passed; still the caller's.
+            sandbox: it stands still until the child has ended; if another one is at it, that first.
         """
         if sandbox is not None:
+            if sandbox.capturing:
+                self._waiting.append((request, reply, os.dup(passed_fd), sandbox))
+                return
             try:
                 _hold_still(sandbox)
             except CannotFreezeError as error:
@@ -50,7 +55,11 @@ class Errands:
                 answer(reply, {"error": {"kind": "busy", "message": text}})
                 return
         zygote_pid = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            _let_go(sandbox)
+            raise
         if pid == 0:
             try:
                 self._enter_host_view()
@@ -73,17 +82,39 @@ class Errands:
         self._poll.unregister(pidfd)
         os.waitpid(pid, 0)
         os.close(pidfd)
-        if sandbox is not None and sandbox.capturing:
-            sandbox.capturing = False
-            if sandbox.end_reason is None and not sandbox.paused:
-                thaw(sandbox)
-                sandbox.stopped_by_guest = frozenset()
+        _let_go(sandbox)
+        if sandbox is not None:
+            self._start_next(sandbox)
         return True
+
+    def _start_next(self, sandbox: LiveSandbox) -> None:
+        for order in self._waiting:
+            request, reply, passed_fd, wanted = order
+            if wanted is not sandbox:
+                continue
+            self._waiting.remove(order)
+            if sandbox.end_reason is not None:
+                answer(reply, {"running": False, "reason": sandbox.end_reason})
+            else:
+                self.start(request, reply, passed_fd, sandbox)
+            os.close(passed_fd)
+            if sandbox.capturing:
+                return
+            # That one failed, or its sandbox has ended: the next one.
+            self._start_next(sandbox)
+            return
 
 
 def _hold_still(sandbox: LiveSandbox) -> None:
-    if sandbox.capturing:
-        raise CannotFreezeError("they are being copied already")
     if not sandbox.paused:
         freeze(sandbox)
     sandbox.capturing = True
+
+
+def _let_go(sandbox: LiveSandbox | None) -> None:
+    if sandbox is None or not sandbox.capturing:
+        return
+    sandbox.capturing = False
+    if sandbox.end_reason is None and not sandbox.paused:
+        thaw(sandbox)
+        sandbox.stopped_by_guest = frozenset()
