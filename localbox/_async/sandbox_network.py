@@ -20,7 +20,7 @@ class NetworkMethods(SandboxBase):
         server may be started later than this is called; until then connections are reset. The
         address is the same for each call and ends with the sandbox.
 
-        It is open to this machine only, but to every user and program on it.
+        It is open to this machine only, but to every user and program on it, browsers included.
 
         Raises:
             InvalidArgumentException: no such port can be, or the profile's network.mode is none.

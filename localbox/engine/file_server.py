@@ -85,10 +85,12 @@ class FileServer:
 
 class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_version = "localbox"
-    sys_version = ""
     timeout = _PATIENCE_S
     server: Any
+
+    def version_string(self) -> str:
+        """What the Server header says."""
+        return "localbox"
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: addresses are secrets."""

@@ -79,6 +79,7 @@ class _Sandbox:
     def __init__(self, record: SandboxRecord) -> None:
         self.record = record
         # A copy: the record lets go of its own when it likes, and epoll has to know ours.
+        self.rendezvous = record.rendezvous
         self.fd = os.dup(record.rendezvous.fileno())
         self.listeners: dict[int, socket.socket] = {}  # by port inside
         self.joints: set[Joint] = set()
@@ -91,6 +92,9 @@ class Forwarder:
         self._epoll: select.epoll | None = None
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._sandboxes: dict[str, _Sandbox] = {}
+        # And those that have ended, as long as nobody has noticed: one that was paused and came
+        # back has its old id and a new agent.
+        self._open: set[_Sandbox] = set()
         self._paused: dict[int, float] = {}  # listeners, and when to listen again
 
     def forward(self, record: SandboxRecord, port: int) -> str:
@@ -106,7 +110,7 @@ class Forwarder:
 
     def _sandbox(self, record: SandboxRecord) -> _Sandbox:
         sandbox = self._sandboxes.get(record.sandbox_id)
-        if sandbox is not None:
+        if sandbox is not None and sandbox.rendezvous is record.rendezvous:
             return sandbox
         if record.rendezvous is NOBODY:
             raise SandboxNotRunningException(
@@ -114,6 +118,7 @@ class Forwarder:
             )
         sandbox = _Sandbox(record)
         self._sandboxes[record.sandbox_id] = sandbox
+        self._open.add(sandbox)
         if self._epoll is None:
             self._epoll = select.epoll()
             threading.Thread(
@@ -158,7 +163,7 @@ class Forwarder:
                     callback(events)
             self._look_at_clock()
             with self._lock:
-                if not self._sandboxes:
+                if not self._open:
                     epoll.close()
                     self._epoll = None
                     self._callbacks.clear()
@@ -166,7 +171,7 @@ class Forwarder:
 
     def _patience(self) -> float:
         due = min(self._paused.values(), default=_NEVER)
-        for sandbox in list(self._sandboxes.values()):
+        for sandbox in list(self._open):
             for joint in sandbox.joints:
                 if joint.is_dialling:
                     due = min(due, joint.deadline)
@@ -179,7 +184,7 @@ class Forwarder:
                 del self._paused[fd]
                 if fd in self._callbacks:
                     self.watch(fd, select.EPOLLIN, self._callbacks[fd])
-        for sandbox in list(self._sandboxes.values()):
+        for sandbox in list(self._open):
             for joint in list(sandbox.joints):
                 if joint.is_dialling and joint.deadline <= now:
                     joint.close(reset=True)
@@ -211,7 +216,9 @@ class Forwarder:
 
     def _end(self, sandbox: _Sandbox) -> None:
         with self._lock:
-            self._sandboxes.pop(sandbox.record.sandbox_id, None)
+            self._open.discard(sandbox)
+            if self._sandboxes.get(sandbox.record.sandbox_id) is sandbox:
+                del self._sandboxes[sandbox.record.sandbox_id]
             for listener in sandbox.listeners.values():
                 self._paused.pop(listener.fileno(), None)
                 self.unwatch(listener.fileno())
@@ -225,7 +232,7 @@ class Forwarder:
 
     def abandon(self) -> None:
         """In a fork of the program: its parent's ports and connections are not ours."""
-        for sandbox in self._sandboxes.values():
+        for sandbox in self._open:
             os.close(sandbox.fd)
             for listener in sandbox.listeners.values():
                 listener.close()
