@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from localbox.zygote.live import LiveSandbox
 
-_INTERVAL_S = 0.02
+_INTERVAL_S = 0.04
 _SAVED_UP_FOR_S = 0.1
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
