@@ -381,3 +381,17 @@ async def test_a_file_can_be_replaced_on_a_full_disk(small_disk: AsyncSandbox) -
     await small_disk.files.write("data", bytes(half))
     await small_disk.files.write("data", b"x" * half)
     assert await small_disk.files.read("data", format="bytes") == b"x" * half
+
+
+async def test_names_of_any_length_and_bytes_can_be_listed(sandbox: AsyncSandbox) -> None:
+    """Each byte that is not UTF-8 takes six in an answer."""
+    code = (
+        "import os\n"
+        "for _ in range(14):\n"
+        "    os.mkdir(b'\\xff' * 250)\n"
+        "    os.chdir(b'\\xff' * 250)\n"
+        "for number in range(500):\n"
+        "    open(b'%d' % number + b'\\xff' * 200, 'w').close()\n"
+    )
+    await sandbox.commands.run_python(code)
+    assert len(await sandbox.files.list(".", depth=20)) == 14 + 500

@@ -264,6 +264,24 @@ async def test_the_end_of_the_sandbox_is_told(sandbox: AsyncSandbox) -> None:
     assert isinstance(watch.ends[0], SandboxNotRunningException)
 
 
+async def test_a_callback_may_stop_the_watch(sandbox: AsyncSandbox) -> None:
+    await sandbox.files.make_dir("watched")
+    handles: list[Any] = []
+    ends: list[Exception | None] = []
+
+    async def stop(_event: FilesystemEvent) -> None:
+        await handles[0].stop()
+
+    handles.append(await sandbox.files.watch_dir("watched", stop, ends.append))
+    await sandbox.files.write("watched/a", "x")
+
+    async def ended() -> bool:
+        return bool(ends)
+
+    await until(ended)
+    assert ends == [None]
+
+
 async def test_callbacks_may_be_coroutines_and_their_errors_end_the_watch(
     sandbox: AsyncSandbox,
 ) -> None:

@@ -364,3 +364,17 @@ def test_a_file_can_be_replaced_on_a_full_disk(small_disk: Sandbox) -> None:
     small_disk.files.write("data", bytes(half))
     small_disk.files.write("data", b"x" * half)
     assert small_disk.files.read("data", format="bytes") == b"x" * half
+
+
+def test_names_of_any_length_and_bytes_can_be_listed(sandbox: Sandbox) -> None:
+    """Each byte that is not UTF-8 takes six in an answer."""
+    code = (
+        "import os\n"
+        "for _ in range(14):\n"
+        "    os.mkdir(b'\\xff' * 250)\n"
+        "    os.chdir(b'\\xff' * 250)\n"
+        "for number in range(500):\n"
+        "    open(b'%d' % number + b'\\xff' * 200, 'w').close()\n"
+    )
+    sandbox.commands.run_python(code)
+    assert len(sandbox.files.list(".", depth=20)) == 14 + 500
