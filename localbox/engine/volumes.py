@@ -55,12 +55,12 @@ def create(name: str) -> StoredVolume:
     _sweep(volume.store)
     with _directory_fd(volume.store) as store_fd:
         while not _place(store_fd, volume):
-            # Somebody swept up what we had just begun.
             pass
     return volume
 
 
 def _place(store_fd: int, volume: StoredVolume) -> bool:
+    """Make the volume's directories; False if that has to be begun again."""
     temporary = f".new-{os.urandom(8).hex()}"
     os.mkdir(temporary, 0o700, dir_fd=store_fd)
     try:
@@ -70,10 +70,13 @@ def _place(store_fd: int, volume: StoredVolume) -> bool:
             os.chmod(volume.volume_id, 0o755, dir_fd=fd)
             # A directory that is not empty is never replaced.
             os.rename(temporary, volume.name, src_dir_fd=store_fd, dst_dir_fd=store_fd)
-    except FileNotFoundError:
+    except (FileNotFoundError, BlockingIOError):
+        # Somebody sweeps, and saw it before it was locked.
         return False
     except OSError as error:
-        beneath.remove(store_fd, temporary, _no_limit)
+        # Somebody may have swept it by now.
+        with contextlib.suppress(FileNotFoundError):
+            beneath.remove(store_fd, temporary, _no_limit)
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise VolumeException(
                 f"there is a volume {volume.name!r} already; connect to it by its id, which "

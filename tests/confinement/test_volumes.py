@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 import time
@@ -21,8 +22,9 @@ from localbox import (
     Volume,
     VolumeException,
     VolumeFileType,
+    VolumeNotFoundException,
 )
-from localbox.engine import volume_content, volume_ids
+from localbox.engine import volume_content, volume_ids, volumes
 from tests.confinement.attack import ask, outcome
 
 ROOT = os.geteuid() == 0
@@ -399,3 +401,33 @@ def test_a_snapshot_has_nothing_of_a_volume(volume: Volume) -> None:
     with Sandbox.create(snapshot.snapshot_id) as sandbox:
         assert sandbox.commands.run("ls; ls v").stdout == "beside\nv\n"
     Sandbox.delete_snapshot(snapshot.snapshot_id)
+
+
+def test_a_volume_destroyed_at_the_last_moment_is_an_error_and_nothing_stays(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = volumes.find_by_name("data")
+    monkeypatch.setattr(volumes, "find_by_name", lambda name: stored)
+    with volumes._directory_fd(stored.store / "data") as fd:
+        # What another program does that is destroying it at this moment.
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        with pytest.raises(VolumeNotFoundException, match="being destroyed"):
+            Sandbox.create(volume_mounts={"/mnt/data": volume})
+    assert Volume.destroy(volume.volume_id)
+    with pytest.raises(VolumeNotFoundException, match="destroyed"):
+        Sandbox.create(volume_mounts={"/mnt/data": volume})
+    # And the next one is none the worse for it.
+    monkeypatch.undo()
+    monkeypatch.setenv("LOCALBOX_DATA_DIR", str(stored.store.parent))
+    again = Volume.create("data")
+    with Sandbox.create(volume_mounts={"/mnt/data": again}) as sandbox:
+        assert sandbox.files.list("/mnt/data") == []
+    assert Volume.destroy(again.volume_id)
+
+
+def test_clear_empties_the_sandbox_and_not_its_volumes(volume: Volume) -> None:
+    volume.write_file("d/f", "kept", force=True)
+    with Sandbox.create(volume_mounts={"/home/user/v": volume, "/tmp/w": "data"}) as sandbox:
+        sandbox.files.write("other", "x")
+        sandbox.clear()
+        assert sandbox.commands.run("ls; cat v/d/f /tmp/w/d/f").stdout == "v\nkeptkept"
