@@ -275,7 +275,7 @@ class AsyncInterpreter:
         return describe_death(
             status,
             for_memory=bool(answer.get("memory")),
-            memory_bytes=self._record.policy.resources.memory_bytes,
+            memory_bytes=info["memory_bytes"],
         )
 
     # Interrupts

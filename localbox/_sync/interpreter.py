@@ -260,7 +260,7 @@ class Interpreter:
         return describe_death(
             status,
             for_memory=bool(answer.get("memory")),
-            memory_bytes=self._record.policy.resources.memory_bytes,
+            memory_bytes=info["memory_bytes"],
         )
 
     # Interrupts

@@ -91,6 +91,7 @@ class LiveSandbox:
         """Its life counts from now: somebody has it."""
         self.started_at = time.time()
         self.started = time.monotonic()
+        self.metrics = None
         self.set_timeout(timeout_s)
 
     def set_timeout(self, timeout_s: float) -> None:

@@ -132,6 +132,40 @@ def test_sigkill_of_the_host_program_leaves_no_survivor(start) -> None:  # type:
     expect_gone(pids)
 
 
+def test_sigkill_of_the_host_program_ends_paused_sandboxes_too(start) -> None:  # type: ignore[no-untyped-def]
+    program = start("""
+        sandbox = Sandbox.create()
+        sandbox.run_code("x = 1")
+        sandbox.commands.run("sleep 1000", background=True)
+        sandbox.pause()
+        say(family())
+        signal.pause()
+    """)
+    family = program.line()
+    program.process.kill()
+    expect_gone(family)
+
+
+def test_a_fork_finds_out_that_its_parent_has_paused_a_sandbox(start) -> None:  # type: ignore[no-untyped-def]
+    program = start("""
+        sandbox = Sandbox.create()
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            os.read(reader, 1)
+            try:
+                sandbox.files.read("/etc/hostname", request_timeout=0.1)
+            except SandboxException as error:
+                say(str(error))
+            os._exit(0)
+        sandbox.pause()
+        os.write(writer, b"1")
+        os.wait()
+        sandbox.kill()
+    """)
+    assert "paused" in program.line()
+    assert program.finish() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSEGV])
 def test_a_host_program_ended_by_a_signal_leaves_no_survivor(start, number: int) -> None:  # type: ignore[no-untyped-def]
     program = start(BUSY + "signal.pause()")
