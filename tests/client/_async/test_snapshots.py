@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from localbox import (
     SandboxNotFoundException,
     SnapshotInfo,
 )
+from localbox.engine.layers import MOST_LAYERS
 from localbox.policy import load_profile, merge_overrides
 from tests.client._async.layered import layers_in
 
@@ -80,8 +82,6 @@ async def test_what_was_deleted_stays_deleted_in_a_snapshot_of_a_snapshot(sandbo
 
 
 async def test_a_snapshot_of_many_layers_is_joined_and_the_same(sandbox: AsyncSandbox):
-    from localbox.engine.layers import MOST_LAYERS
-
     await sandbox.commands.run("mkdir gone; touch gone/x f0")
     current = sandbox
     forks = []
@@ -101,6 +101,39 @@ async def test_a_snapshot_of_many_layers_is_joined_and_the_same(sandbox: AsyncSa
         await fork.kill()
     async with await AsyncSandbox.create(snapshot.snapshot_id, timeout=60) as other:
         assert (await other.commands.run("ls; ls gone")).stdout == found.stdout
+
+
+async def test_what_is_hidden_of_the_hosts_files_stays_hidden(tmp_path: Path, data: Path):
+    """In an overlay over a directory of the host's, such as the Python environment."""
+    for name in ("a", "b", "d/x", "gone/y"):
+        (tmp_path / "lib" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "lib" / name).write_text(name)
+    policy = merge_overrides(load_profile("default"), readonly=[(tmp_path / "lib", "/opt/lib")])
+    overlay = dataclasses.replace(policy.filesystem, overlay=("/opt/lib",))
+    policy = dataclasses.replace(policy, filesystem=overlay)
+    async with await AsyncSandbox.create(profile=policy, timeout=60) as sandbox:
+        await sandbox.commands.run(
+            "cd /opt/lib; rm -r a d gone; mkdir d; echo n > d/new; echo more >> b"
+        )
+        expected = "/opt/lib/b\n/opt/lib/d\n/opt/lib/d/new\nbmore\n"
+        current = sandbox
+        forks = []
+        look = "find /opt/lib -mindepth 1 | sort; cat /opt/lib/b"
+        # Far enough for layers to be joined.
+        for _ in range(MOST_LAYERS + 2):
+            assert (await current.commands.run(look)).stdout == expected
+            (made,) = await current.fork(60)
+            assert isinstance(made, AsyncSandbox)
+            forks.append(made)
+            current = made
+            await current.commands.run("touch /opt/lib/t; rm /opt/lib/t")
+        snapshot = await current.create_snapshot()
+        for made in forks:
+            await made.kill()
+    async with await AsyncSandbox.create(snapshot.snapshot_id, timeout=60) as other:
+        assert (await other.commands.run(look)).stdout == expected
+        await other.commands.run("mkdir /opt/lib/gone; test -z $(ls /opt/lib/gone)")
+    assert (tmp_path / "lib" / "a").exists()
 
 
 async def test_a_name_is_as_good_as_the_id_and_moves_to_the_newest(sandbox: AsyncSandbox):
