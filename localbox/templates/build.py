@@ -20,7 +20,7 @@ from importlib.resources import files
 from typing import Any
 
 from localbox._sync.sandbox import Sandbox
-from localbox.engine import layers
+from localbox.engine import layer_store, layers
 from localbox.engine.creation import DEFAULT_TEMPLATE
 from localbox.engine.plan import make_plan
 from localbox.engine.python_environment import current_environment
@@ -247,11 +247,19 @@ class Builder:
         with self._sandbox_on_layers() as sandbox:
             action(sandbox)
             if kind is not InstructionType.WORKDIR or self._made_workdir:
-                # No limit: it takes as long as there is to copy.
-                layer = sandbox._capture_use("template", 0)
-                self._layer_id = layer.stack.layer_id
-                layer.close()
+                self._keep(sandbox)
         registry.cache(self._key, self._layer_id)
+
+    def _keep(self, sandbox: Sandbox) -> None:
+        """Make a layer of what the sandbox has written, if it has."""
+        # No limit: it takes as long as there is to copy.
+        layer = sandbox._capture_use("template", 0)
+        stack = layer.stack
+        layer.close()
+        if stack.layers[-1].parts:
+            self._layer_id = stack.layer_id
+        else:
+            layer_store.retire(stack.layer_id)
 
     @contextlib.contextmanager
     def _sandbox_on_layers(self) -> Any:

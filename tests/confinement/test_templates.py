@@ -95,3 +95,16 @@ def test_what_is_written_down_of_a_template_is_the_user_s_alone(data_dir: Path) 
     assert json.loads(file.read_text())["name"] == "mine"
     assert file.stat().st_mode & 0o777 == 0o600
     assert data_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_overlay_over_nothing_is_the_sandbox_s_own_and_one_over_a_directory_shows_it(
+    tmp_path: Path,
+) -> None:
+    profile = tmp_path / "own.yaml"
+    profile.write_text("filesystem: {overlay: [python, /app, /etc/ssl]}\n")
+    with Sandbox.create(profile=str(profile)) as sandbox:
+        sandbox.commands.run("touch /app/x && touch /etc/ssl/y && ls /etc/ssl/certs")
+    assert not Path("/app/x").exists()
+    assert not Path("/etc/ssl/y").exists()
+    with Sandbox.create(profile=str(profile)) as sandbox:
+        assert sandbox.commands.run("ls -A /app").stdout == ""

@@ -256,8 +256,10 @@ def test_a_package_is_installed(context: Path):
         .copy("*.whl", "/tmp/")
         .pip_install("--no-index --no-deps /tmp/tiny-1.0-py3-none-any.whl")
     )
+    assert not os.path.exists(os.path.join(sysconfig.get_path("purelib"), "tiny.py"))
     with Sandbox.create("mine") as sandbox:
         assert sandbox.commands.run_python("import tiny; print(tiny.answer)").stdout == "42\n"
+        assert sandbox.run_code("import tiny; tiny.answer").text == "42"
         assert output(sandbox, "python -c 'import tiny; print(tiny.answer)'") == "42\n"
 
 
@@ -478,3 +480,31 @@ def test_what_no_template_needs_is_removed_and_what_one_needs_is_not():
         assert output(sandbox, "cat f h") == "a\nc\n"
     said = build(Template().from_base_image().run_cmd("echo a > f").run_cmd("echo b > g"), "one")
     assert cached(said) == ["[1/2]"]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda t: t.from_template("code-interpreter-v1"),
+        lambda t: t.from_image("e2bdev/code-interpreter:latest"),
+    ],
+    ids=["template", "image"],
+)
+def test_a_template_on_the_interpreter_s_has_its_profile(start: object):
+    build(start(Template()).run_cmd("echo x > file"))  # type: ignore[operator]
+    with Sandbox.create("code-interpreter-v1") as plain, Sandbox.create("mine") as sandbox:
+        assert sandbox.policy.name == plain.policy.name
+        assert sandbox.files.read("file") == "x\n"
+
+
+def test_values_are_expanded_as_a_dockerfile_s_are():
+    template = (
+        Template()
+        .from_base_image()
+        .set_envs({"A": "a", "PATH": "/app/bin:$PATH", "HERE": "$HOME", "NONE": "<$UNSET>"})
+        .set_envs({"B": "${A}b", "C": "${UNSET:-c}", "D": "${A:+d}", "E": r"\$A"})
+        .set_workdir("$HERE/$B")
+        .run_cmd('echo "$B $C $D $E $NONE" && pwd && echo ${PATH%%:*}')
+    )
+    said = [line.partition("]: ")[2] for line in build(template) if "[stdout]" in line]
+    assert said == ["ab c d $A <>", "/home/user/ab", "/app/bin"]
