@@ -40,10 +40,9 @@ class Terminal(Process):
     _master_fd = -1
 
     def attach(self, fds: list[int]) -> None:
-        (self._master_fd,) = fds
+        self._master_fd, writer_fd = fds
         self._attach_output(self._master_fd, PTY)
-        # A duplicate to write to: the loop has one callback for each descriptor.
-        self._attach_stdin(os.dup(self._master_fd))
+        self._attach_stdin(writer_fd)
 
     def resize(self, rows: int, cols: int, set_window_size: SetWindowSize) -> None:
         """Change the size; the kernel sends SIGWINCH to the foreground's process group."""
@@ -52,15 +51,18 @@ class Terminal(Process):
 
     def kill(self) -> None:
         """SIGKILL for the whole session: job control gives each job a process group of its own."""
+        super().kill()
         seen: set[int] = set()
-        for _ in range(_KILL_PASSES):
-            new = set(_members_of_session(self.pid)) - seen
-            if not new:
-                break
-            for pid in new:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            seen |= new
+        # What cannot be looked at or killed must not end the agent.
+        with contextlib.suppress(OSError):
+            for _ in range(_KILL_PASSES):
+                new = set(_members_of_session(self.pid)) - seen
+                if not new:
+                    break
+                for pid in new:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, signal.SIGKILL)
+                seen |= new
 
     def exited(self, status: int) -> None:
         super().exited(status)
@@ -98,8 +100,12 @@ def spawn_terminal(
     cols: int,
     set_window_size: SetWindowSize,
     cpu_time_s: int | None,
-) -> tuple[int, int]:
-    """Start a program on a terminal that controls its session: its pid, and the master.
+) -> tuple[int, int, int]:
+    """Start a program on a terminal that controls its session.
+
+    Returns:
+        Its pid, the master, and a duplicate of that to write to: the loop has one callback for
+        each descriptor. Both are ours to close.
 
     Raises:
         NoTerminalLeftError: guest programs have them all.
@@ -111,7 +117,9 @@ def spawn_terminal(
         if error.errno == errno.ENOSPC:
             raise NoTerminalLeftError from None
         raise
+    ours = [master_fd]
     try:
+        ours.append(os.dup(master_fd))
         set_window_size(slave_fd, rows, cols)
         # A leader of a session without a terminal gets the one it opens first: see tty_open in
         # the kernel. So there is no TIOCSCTTY to make between fork and exec.
@@ -134,9 +142,10 @@ def spawn_terminal(
         finally:
             os.chdir("/")
         limit_cpu_time(pid, cpu_time_s)
-        return pid, master_fd
+        return pid, ours[0], ours[1]
     except BaseException:
-        os.close(master_fd)
+        for fd in ours:
+            os.close(fd)
         raise
     finally:
         os.close(slave_fd)
