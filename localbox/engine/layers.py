@@ -175,7 +175,7 @@ def resolve(name_or_id: str) -> Stack:
     """
     stack = find(name_or_id)
     if stack is None:
-        raise NotFoundException(f"snapshot {name_or_id!r} is not found in {layers_dir()}")
+        raise NotFoundException(f"snapshot {name_or_id!r} is not found")
     return stack
 
 
