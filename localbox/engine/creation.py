@@ -38,9 +38,6 @@ _DATA_PROFILE = "data-analysis"
 # One root filesystem for now, this machine's; they differ in what is imported beforehand.
 _TEMPLATES = {DEFAULT_TEMPLATE, *INTERPRETER_TEMPLATES}
 
-_NOT_HERE = {
-    "mcp": "the MCP gateway runs in E2B's cloud; start an MCP server with commands.run instead",
-}
 _IDEMPOTENCY_KEY = re.compile(r"[a-z0-9-]{1,255}")
 _ISOLATION_ABSENT = {
     "network-namespace": "network.mode is host",
@@ -63,16 +60,6 @@ def check_options(options: Mapping[str, Any]) -> None:
             near = difflib.get_close_matches(name, [*known, "timeout", "template", "profile"], 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise TypeError(f"got an unexpected keyword argument {name!r}{hint}")
-
-
-def check_unavailable(arguments: Mapping[str, Any]) -> None:
-    """
-    Raises:
-        InvalidArgumentException: an argument that means nothing on this machine was given.
-    """
-    for name, value in arguments.items():
-        if value is not None:
-            raise InvalidArgumentException(f"{name}=: {_NOT_HERE[name]}")
 
 
 def check_idempotency_key(key: str | None) -> None:

@@ -64,7 +64,6 @@ def test_a_profile_of_ones_own_can_be_given_by_path(tmp_path: Any) -> None:
     [
         {"mcp": {"x": {}}},
         {"network": {"allow_out": ["1.1.1.1"]}},
-        {"volume_mounts": {"/data": "name"}},
         {"iam": {"x": 1}},
         {"allow_internet_access": True},
     ],
