@@ -40,7 +40,7 @@ class MemoryWatch:
             return
         self._next_look = now + self._interval
         for sandbox in sandboxes:
-            if sandbox.cgroup is None:
+            if sandbox.cgroup is None and not sandbox.paused:
                 _enforce(sandbox)
 
 
