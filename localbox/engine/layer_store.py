@@ -43,7 +43,7 @@ class Use:
             let_go = [layer_id for layer_id in ids if layer_locks.drop(layer_id)]
         if any(_is_doomed(layer_id) for layer_id in let_go):
             collect()
-        return layers.load(self.stack.layer_id) is None
+        return not layers.is_there(self.stack.layer_id)
 
     def __del__(self) -> None:
         if self._open:
@@ -133,7 +133,7 @@ def retire(layer_id: str) -> bool:
         False if it was not there.
     """
     with all_layers():
-        if layers.load(layer_id) is None:
+        if not layers.is_layer_id(layer_id) or not layers.is_there(layer_id):
             return False
         layers.forget_names(layer_id)
         (layers.layers_dir() / layer_id / RETIRED).touch(mode=0o600)

@@ -135,12 +135,18 @@ def read_description(layer_id: str) -> dict[str, Any] | None:
     return dict(description)
 
 
+def is_there(layer_id: str) -> bool:
+    """Whether there is such a layer, complete and not deleted."""
+    host_path = layers_dir() / layer_id
+    return (host_path / DESCRIPTION).exists() and not (host_path / RETIRED).exists()
+
+
 def load(layer_id: str) -> Stack | None:
     """The stack whose topmost layer this is; None if there is none, or it was deleted."""
-    if not is_layer_id(layer_id):
+    if not is_layer_id(layer_id) or not is_there(layer_id):
         return None
     description = read_description(layer_id)
-    if description is None or (layers_dir() / layer_id / RETIRED).exists():
+    if description is None:
         return None
     layers = []
     for each in [*description["parents"], layer_id]:
