@@ -15,7 +15,7 @@ import pytest
 from localbox import Sandbox, SandboxNotRunningException, SandboxState, ServiceBusyException
 from localbox.confinement.cgroups import Cgroup
 from tests import leftovers
-from tests.confinement.attack import host_pids, policy
+from tests.confinement.attack import host_pids, policy, status
 
 # Each says "ready" when it is under way.
 _FORK_BOMB = """
@@ -153,6 +153,23 @@ def _of_kernels() -> set[int]:
         if zygote._kernels is not None
         for pid in leftovers.descendants(zygote._kernels.pid)
     }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's sandboxes have no root")
+def test_roots_processes_are_paused_too_and_end_with_a_reboot() -> None:
+    with Sandbox.create(timeout=60) as sandbox:
+        spin = "echo ready; while :; do :; done"
+        sandbox.commands.run(spin, user="root", background=True, timeout=0)
+        zygote = status(host_pids(sandbox)[0])["PPid"]
+        pids = sorted(leftovers.descendants(int(zygote)))
+        assert len(pids) > 2
+        sandbox.pause()
+        before = activity(pids)
+        assert {values[0].split()[1] for values in before.values()} == {"T"}
+        assert activity(pids) == before
+        sandbox.connect(on_resume="reboot")
+        assert sandbox.commands.list() == []
+        assert sandbox.commands.run("id -u", user="root").stdout == "0\n"
 
 
 def test_what_the_guest_has_stopped_stays_stopped() -> None:
