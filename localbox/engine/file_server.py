@@ -58,9 +58,14 @@ class FileServer:
             client.close()
             return
         self._clients.add(client)
-        threading.Thread(
+        thread = threading.Thread(
             target=self._serve, args=(client,), name="localbox-files", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has no more of them
+            self._clients.discard(client)
+            client.close()
 
     def end(self) -> None:
         for client in list(self._clients):

@@ -160,7 +160,7 @@ class Forwarder:
                 callback = self._callbacks.get(fd)
                 # An earlier callback of this round may have closed it.
                 if callback is not None:
-                    callback(events)
+                    self._call(callback, fd, events)
             self._look_at_clock()
             with self._lock:
                 if not self._open:
@@ -168,6 +168,16 @@ class Forwarder:
                     self._epoll = None
                     self._callbacks.clear()
                     return
+
+    def _call(self, callback: Callable[[int], None], fd: int, events: int) -> None:
+        try:
+            callback(events)
+        except Exception as error:  # noqa: BLE001 (one connection's trouble is not everybody's)
+            with contextlib.suppress(OSError):
+                self.unwatch(fd)
+            threading.excepthook(
+                threading.ExceptHookArgs((type(error), error, error.__traceback__, None))
+            )
 
     def _patience(self) -> float:
         due = min(self._paused.values(), default=_NEVER)

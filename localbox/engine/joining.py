@@ -18,11 +18,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from localbox.engine.answers import read_answer
-from localbox.errors import ProtocolError, SandboxException
+from localbox.errors import ProtocolError
 from localbox.transport.wire import (
     ExchangeState,
     PeerGoneError,
-    ProtocolViolationError,
     pass_descriptors,
     prepare,
 )
@@ -51,6 +50,9 @@ def check_socket(fd: int, port: int) -> socket.socket:
         if not stat.S_ISSOCK(os.fstat(fd).st_mode):
             raise ProtocolError("the agent passed a descriptor that is no socket")
         sock = socket.socket(fileno=fd)
+    except OSError as error:
+        os.close(fd)
+        raise ProtocolError(f"the agent passed a socket of no use: {error}") from None
     except BaseException:
         os.close(fd)
         raise
@@ -124,7 +126,7 @@ class Joint:
             self._guest = check_socket(state.take_fd(), self._port)
         except BlockingIOError:
             return
-        except (PeerGoneError, ProtocolViolationError, SandboxException):
+        except Exception:  # noqa: BLE001 (an agent can answer with any of them)
             # Nobody listens there, or the agent is not itself. The client is told as TCP would.
             self.close(reset=True)
             return

@@ -177,10 +177,18 @@ def test_an_agent_that_never_answers_holds_up_nobody(
 def test_an_agent_that_answers_nonsense_loses_its_connection_only(
     sandbox: Sandbox, hostile: Callable[[Answer], None]
 ) -> None:
-    answers = iter([b"\xff" * 100, encode_message({"ok": True}), encode_message({"error": 1}), b""])
-    hostile(lambda exchange: exchange.sendall(next(answers)))
+    kinds = ("unauthenticated", "wall", "not_found", "deadline_exceeded", "")
+    answers = [
+        b"\xff" * 100,
+        b"",
+        encode_message({"ok": True}),
+        encode_message({"error": 1}),
+        *(encode_message({"error": {"kind": kind, "message": "no"}}) for kind in kinds),
+    ]
+    left = iter(answers)
+    hostile(lambda exchange: exchange.sendall(next(left)))
     address = sandbox.get_host(PORT)
-    for _ in range(4):
+    for _ in answers:
         assert is_reset(address)
 
 
