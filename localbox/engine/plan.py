@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from localbox.engine.base_root import HOME, USER, base_template, bind
 from localbox.engine.python_environment import PythonEnvironment, current_environment
-from localbox.errors import SandboxException
+from localbox.errors import InvalidArgumentException, SandboxException
 from localbox.policy import Policy
 from localbox.policy.seccomp import compile_filters
 
 if TYPE_CHECKING:
     from localbox.engine.layers import Layer
 
+# Of overlays, layers and volumes: the zygote has descriptors set aside for that many.
+_MOST_LOWERS = 40
+# Programs are put here, and what a host has here, no sandbox needs: covered, not laid over.
+SOURCES = "/usr/src"
 # Directories of the sandbox's own disk, with their modes.
 _WRITABLE = ((HOME, 0o755), ("/tmp", 0o1777), ("/dev/shm", 0o1777), ("/var/tmp", 0o1777))
 
@@ -58,6 +62,7 @@ def make_plan(
     own = _own_directories(policy, template)
     late = _mark_late(template["binds"])
     overlays = _overlays(policy, environment, own, late)
+    _check_descriptors(overlays, layers, volumes)
     writable_paths = [path for path, _mode in own]
     plan: dict[str, Any] = {
         "name": policy.name,
@@ -135,6 +140,18 @@ def _add_volumes(template: dict[str, Any], volumes: tuple[str, ...]) -> None:
     template["directories"] += [(path, 0o755) for path in volumes if not _is_late(path)]
 
 
+def _check_descriptors(
+    overlays: list[str], layers: tuple[Layer, ...], volumes: tuple[str, ...]
+) -> None:
+    wanted = len(overlays) + len(layers) + len(volumes)
+    if wanted > _MOST_LOWERS:
+        raise InvalidArgumentException(
+            f"filesystem.overlay: with {len(volumes)} volumes and {len(layers)} layers of files "
+            f"there can be {_MOST_LOWERS - len(layers) - len(volumes)} overlays, not "
+            f"{len(overlays)}"
+        )
+
+
 def _stacked(layers: tuple[Layer, ...], guest_paths: list[str]) -> dict[str, list[tuple[int, str]]]:
     """By guest path, the number of each layer that has a tree for it and the name of that tree.
 
@@ -176,7 +193,9 @@ def _own_directories(policy: Policy, template: dict[str, Any]) -> list[tuple[str
     for path in wanted:
         there = any(_is_in(path, other) for other in shown)
         there = there or any(_is_in(other, path) for other in within)
-        if not there and not any(_is_in(path, other) for other, _mode in own):
+        if path == SOURCES and os.path.isdir(path):
+            own.append((path, 0o755))
+        elif not there and not any(_is_in(path, other) for other, _mode in own):
             own.append((path, 0o755))
             template["directories"].append((path, 0o755))
     return own

@@ -39,7 +39,15 @@ from localbox.templates.installers import installer_variables, with_installer_fi
 from localbox.templates.logs import LogEntry, LogEntryLevel, strip_escapes
 from localbox.templates.model import Instruction, InstructionType
 from localbox.templates.registry import Build
-from localbox.templates.steps import State, chain, check_user, expand, place_of, places_in
+from localbox.templates.steps import (
+    State,
+    chain,
+    check_user,
+    expand,
+    place_of,
+    places_in,
+    shown_paths,
+)
 
 DEFAULT_PROFILE = "trusted"
 _LIFETIME_S = 7 * 86400
@@ -183,6 +191,8 @@ class Builder:
 
     def _find_places(self, template: TemplateBase) -> None:
         """Directories such as /app, that have to be there before the first step writes to them."""
+        self._policy = use.with_places(self._policy, self._places)
+        shown = shown_paths(make_plan(self._policy)[1])
         state = self._state
         for instruction in template._instructions:
             kind, args = instruction["type"], instruction["args"]
@@ -193,13 +203,22 @@ class Builder:
                 state = state.with_workdir(expand(args[0], state.envs))
                 paths = [state.workdir]
             elif kind is InstructionType.COPY:
-                paths = [state.absolute(expand(args[1], state.envs))]
+                paths = [self._directory_of(args, state)]
             elif kind is InstructionType.RUN:
-                self._places |= places_in(args[0])
-            self._places |= {place for place in map(place_of, paths) if place is not None}
+                self._places |= places_in(args[0], shown)
+            places = (place_of(path, shown) for path in paths)
+            self._places |= {place for place in places if place is not None}
         # They decide where layers have files, and so whether a layer can be used.
         self._key = chain(self._key, sorted(self._places))
         self._policy = use.with_places(self._policy, self._places)
+
+    def _directory_of(self, args: list[str], state: State) -> str:
+        """The directory that a COPY writes to."""
+        source, dest = args[0], state.absolute(expand(args[1], state.envs))
+        context = self._template._file_context_path
+        if dest.endswith("/") or not os.path.isfile(os.path.join(context, source)):
+            return dest
+        return os.path.dirname(dest)
 
     def _run_step(self, instruction: Instruction, label: str, *, force: bool) -> None:
         kind, args = instruction["type"], instruction["args"]

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from localbox.engine.base_root import HOME, USER
+from localbox.engine.plan import SOURCES
 from localbox.errors import BuildException
 
 # Uid 0 and 1000 by the names and numbers a sandbox knows.
 _USERS = {"root", USER, "0", "1000"}
 # $NAME, ${NAME}, ${NAME:-value}, ${NAME:+value} and both without the colon; \$ is a dollar sign.
 _VARIABLE = re.compile(r"\\(\$)|\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
-# Where every sandbox can write, or nothing may be made: no places of a template's own.
-_TAKEN = (
-    *("bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "root"),
-    *("run", "sbin", "sys", "tmp", "usr", "var", "nix", "gnu", ".localbox"),
-)
+# Nothing may be made here.
+_NEVER = ("/proc/", "/sys/", "/dev/", "/.localbox/")
+_READ = ("/etc/", "/root/", "/home/", "/run/")
+_DEEP_PATH = re.compile(r"""(?:^|[\s"'=>(])(/[\w.@+-]+(?:/[\w.@+-]+)+)""")
+_MKDIR = re.compile(r"\bmkdir\b((?:\s+[^\s;&|]+)+)")
 
 
 @dataclass(frozen=True)
@@ -87,21 +90,47 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def place_of(path: str) -> str | None:
-    """The directory at the top that has to be the sandbox's own, for this path to be written."""
-    top = path.split("/", 2)[1] if path.startswith("/") else ""
-    return None if not top or top in _TAKEN else f"/{top}"
+def shown_paths(plan: Mapping[str, Any]) -> list[str]:
+    """Where a sandbox of this plan has something already: of the host's, or its own."""
+    template = plan["template"]
+    shown = [entry["target"] for entry in template["binds"]]
+    shown += [entry[0] for key in ("files", "symlinks") for entry in template[key]]
+    shown += [path for _source, path in template["copies"]]
+    return [*shown, *(path for path, _mode in plan["writable"]), *plan["overlays"]]
 
 
-def places_in(command: str) -> set[str]:
-    """Those that a command makes with mkdir: `mkdir -p /data/in`."""
-    found: set[str] = set()
-    for match in re.finditer(r"\bmkdir\b((?:\s+[^\s;&|]+)+)", command):
-        for word in match[1].split():
-            place = place_of(word.strip("'\""))
-            if place is not None:
-                found.add(place)
-    return found
+def place_of(path: str, shown: Iterable[str]) -> str | None:
+    """The directory that has to be the sandbox's own, so that this path can be written.
+
+    It is as near to the top as can be without covering anything. None if nothing need be done,
+    or nothing can.
+    """
+    if path.startswith(_NEVER):
+        return None
+    if path == SOURCES or path.startswith(f"{SOURCES}/"):
+        return SOURCES if os.path.isdir(SOURCES) else None
+    names = [name for name in path.split("/") if name]
+    for depth in range(1, len(names) + 1):
+        place = "/" + "/".join(names[:depth])
+        if any(place == other or place.startswith(f"{other}/") for other in shown):
+            return None
+        if not any(other.startswith(f"{place}/") for other in shown):
+            return place
+    return None
+
+
+def places_in(command: str, shown: Iterable[str]) -> set[str]:
+    """Those that a command names: `mkdir -p /data && git clone URL /srv/code`.
+
+    With fewer than two names it may be a pattern, `/like this/`, but for what makes directories;
+    and what is named below /etc and homes is rather something to read.
+    """
+    named = (match[1] for match in _DEEP_PATH.finditer(command))
+    paths = {path for path in named if not path.startswith(_READ)}
+    for match in _MKDIR.finditer(command):
+        paths.update(word.strip("'\"") for word in match[1].split())
+    found = (place_of(path, shown) for path in paths if path.startswith("/"))
+    return {place for place in found if place is not None}
 
 
 def chain(key: str, *parts: object) -> str:

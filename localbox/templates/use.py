@@ -11,7 +11,7 @@ from localbox.engine.base_root import HOME
 from localbox.engine.creation import resolve_policy
 from localbox.engine.python_environment import current_environment
 from localbox.errors import NotFoundException, TemplateException
-from localbox.policy import Policy, merge_overrides
+from localbox.policy import Policy, checks, merge_overrides
 from localbox.templates import registry
 from localbox.templates.registry import Build
 
@@ -84,8 +84,17 @@ def with_places(policy: Policy, places: Iterable[str]) -> Policy:
         # Below a directory of the sandbox's own "python" gives no overlay, which would cost every
         # sandbox; what a template is for is to install something.
         wanted.add(prefix)
-    more = sorted(wanted - set(own))
+    more = sorted(path for path in wanted - set(own) if _can_be_covered(path))
     if not more:
         return policy
     filesystem = dataclasses.replace(policy.filesystem, overlay=(*own, *more))
     return dataclasses.replace(policy, filesystem=filesystem)
+
+
+def _can_be_covered(path: str) -> bool:
+    try:
+        checks.mount_destination(path)
+    except ValueError:
+        # Such as /etc/shadow. Whatever writes there is told that it cannot.
+        return False
+    return True

@@ -508,3 +508,28 @@ def test_values_are_expanded_as_a_dockerfile_s_are():
     )
     said = [line.partition("]: ")[2] for line in build(template) if "[stdout]" in line]
     assert said == ["ab c d $A <>", "/home/user/ab", "/app/bin"]
+
+
+def test_places_that_dockerfiles_like_are_there(context: Path):
+    (context / "f").write_text("f")
+    build(
+        Template(context)
+        .from_base_image()
+        .copy("f", "/usr/src/app/")
+        .copy("f", "/var/www/html/index.html")
+        .copy("f", "/etc/my-app/my.conf")
+        .copy("f", "/root/.config/f")
+        .copy("f", "/home/me/")
+        .copy("f", "/opt/tool/renamed")
+        .run_cmd("cp /usr/src/app/f /workspace/f2 2> /dev/null || cp /usr/src/app/f /workspace/d")
+    )
+    with Sandbox.create("mine") as sandbox:
+        found = output(
+            sandbox,
+            "ls /usr/src/app /var/www/html /etc/my-app /root/.config /home/me /opt/tool /workspace;"
+            "python -c 'import yaml, ssl' && cat /etc/passwd | wc -l",
+        )
+    assert " ".join(found.split()) == (
+        "/etc/my-app: my.conf /home/me: f /opt/tool: renamed /root/.config: f /usr/src/app: f "
+        "/var/www/html: index.html /workspace: f2 3"
+    )
