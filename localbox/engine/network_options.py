@@ -62,8 +62,10 @@ def check_placeholder_name(name: object, what: str) -> str:
 def check_iam(iam: Mapping[str, Any] | None) -> None:
     """
     Raises:
-        InvalidArgumentException: any token is asked for.
+        InvalidArgumentException: any token is asked for, or what cannot be read.
     """
+    if not isinstance(iam, Mapping | None) or set(iam or ()) - {"tokens"}:
+        raise InvalidArgumentException(f"iam must be a dict with tokens and nothing else: {iam!r}")
     tokens = (iam or {}).get("tokens") or {}
     for name, token in tokens.items():
         fields = token if isinstance(token, dict) else {}

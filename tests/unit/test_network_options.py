@@ -84,6 +84,12 @@ def test_the_rules_a_function_sees_cannot_be_changed_by_it() -> None:
         check_network_options(NONE, {"rules": {}, "allow_out": selector})
 
 
+@pytest.mark.parametrize("iam", [{"token": {}}, "token", ["tokens"]])
+def test_an_identity_that_cannot_be_read_is_refused(iam: Any) -> None:
+    with pytest.raises(InvalidArgumentException, match="iam must be"):
+        check_iam(iam)
+
+
 @pytest.mark.parametrize("iam", [None, {}, {"tokens": {}}, {"tokens": None}])
 def test_no_identity_is_accepted(iam: Any) -> None:
     check_iam(iam)
