@@ -53,12 +53,13 @@ class BirthMethods(SandboxBase):
         environment = creation.check_strings(envs, "envs")
         notes = creation.check_strings(metadata, "metadata")
         if built is not None:
-            policy = creation.policy_of(built, profile)
             environment = {**built.envs, **environment}
-        elif stack is None or profile is not None:
-            policy = creation.resolve_policy(profile, template)
-        else:
+        if stack is not None and stack.kind != "template" and profile is None:
             policy = stack.policy()
+        elif built is not None:
+            policy = creation.policy_of(built, profile)
+        else:
+            policy = creation.resolve_policy(profile, template)
         if resources is not None:
             policy = creation.limited(policy, resources)
         creation.check_network(policy, allow_internet_access)

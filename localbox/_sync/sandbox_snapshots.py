@@ -155,7 +155,7 @@ class SnapshotMethods(BirthMethods):
             )
         except Exception as error:  # noqa: BLE001 (one fork's, and for the caller to look at)
             return error
-        record.network = source.network
+        record.network, record.cwd = source.network, source.cwd
         record.cwd = source.cwd
         return self._of(record, opts.get("request_timeout"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import math
@@ -195,7 +196,11 @@ def find_stack(template: str) -> tuple[Stack | None, Build | None]:
     stack = layers.find(template)
     if stack is None:
         raise use.not_found(template, sorted(_TEMPLATES))
-    return stack, None
+    if is_stored(stack.template):
+        # A snapshot of one of its sandboxes: variables and the like are the template's still.
+        with contextlib.suppress(NotFoundException):
+            build = use.find_build(stack.template)
+    return stack, build
 
 
 def policy_of(build: Build, profile: str | os.PathLike[str] | Policy | None) -> Policy:

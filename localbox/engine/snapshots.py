@@ -84,7 +84,9 @@ def describe(
     kind: str, record: SandboxRecord, parts: list[Any], parents: tuple[str, ...]
 ) -> dict[str, Any]:
     """The `layer.json` of a layer that was copied from a sandbox."""
-    template = record.use.stack.template if record.use is not None else record.template
+    template = record.template
+    if record.use is not None and record.use.stack.kind != "template":
+        template = record.use.stack.template
     description = layers.describe(kind, record.policy, template, record.sandbox_id)
     return {**description, "parents": list(parents), "parts": parts}
 

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from localbox import AsyncSandbox, InvalidArgumentException, SandboxNotFoundException
+from localbox import (
+    AsyncSandbox,
+    AsyncVolume,
+    InvalidArgumentException,
+    SandboxNotFoundException,
+)
 from localbox.policy import load_profile, merge_overrides
 from tests import leftovers
 from tests.client._async.layered import disk_bytes, layers_in, open_files
@@ -164,3 +169,21 @@ async def test_few_templates_of_layers_that_nobody_uses_are_kept(sandbox: AsyncS
             assert len(zygote.plan_uses) <= _MOST_IDLE + 1
     assert len(zygote.plan_uses) == _MOST_IDLE
     assert set(zygote.plan_uses) <= zygote.known_plans
+
+
+async def test_a_fork_has_the_volumes_of_its_source():
+    await AsyncVolume.create("shared")
+    async with await AsyncSandbox.create(
+        volume_mounts={"/home/user/data": "shared"}, timeout=60
+    ) as source:
+        await source.files.write("data/file", "in the volume")
+        await source.files.write("file", "its own")
+        (made,) = await fork(source, 1)
+        async with made:
+            assert await made.files.read("data/file") == "in the volume"
+            assert await made.files.read("file") == "its own"
+            await made.files.write("data/file", "for both")
+        assert await source.files.read("data/file") == "for both"
+        snapshot = await source.create_snapshot()
+    async with await AsyncSandbox.create(snapshot.snapshot_id, timeout=60) as other:
+        assert await other.files.list("data") == []

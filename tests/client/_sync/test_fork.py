@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from localbox import InvalidArgumentException, Sandbox, SandboxNotFoundException
+from localbox import (
+    InvalidArgumentException,
+    Sandbox,
+    SandboxNotFoundException,
+    Volume,
+)
 from localbox.policy import load_profile, merge_overrides
 from tests import leftovers
 from tests.client._sync.layered import disk_bytes, layers_in, open_files
@@ -157,3 +162,19 @@ def test_few_templates_of_layers_that_nobody_uses_are_kept(sandbox: Sandbox):
             assert len(zygote.plan_uses) <= _MOST_IDLE + 1
     assert len(zygote.plan_uses) == _MOST_IDLE
     assert set(zygote.plan_uses) <= zygote.known_plans
+
+
+def test_a_fork_has_the_volumes_of_its_source():
+    Volume.create("shared")
+    with Sandbox.create(volume_mounts={"/home/user/data": "shared"}, timeout=60) as source:
+        source.files.write("data/file", "in the volume")
+        source.files.write("file", "its own")
+        (made,) = fork(source, 1)
+        with made:
+            assert made.files.read("data/file") == "in the volume"
+            assert made.files.read("file") == "its own"
+            made.files.write("data/file", "for both")
+        assert source.files.read("data/file") == "for both"
+        snapshot = source.create_snapshot()
+    with Sandbox.create(snapshot.snapshot_id, timeout=60) as other:
+        assert other.files.list("data") == []
