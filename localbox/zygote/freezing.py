@@ -230,19 +230,21 @@ def _signal_all(sandbox: LiveSandbox, number: int) -> None:
     shut to the guest: its user namespace is another. But where the guest has its uid it can kill
     it, or stop it; so nobody waits for it for long, and what it did is looked at, not believed.
     """
-    helper = os.fork()
+    # Not os.fork, which would run what preloaded libraries have registered for forks.
+    helper, helper_fd = syscalls.clone3(0)
     if helper == 0:
         try:
             syscalls.setns(sandbox.pidfd, syscalls.CLONE_NEWPID)
-            inside = os.fork()
+            inside, inside_fd = syscalls.clone3(0)
             if inside == 0:
                 os.kill(-1, number)
                 os._exit(0)
             poll = select.poll()
-            poll.register(os.pidfd_open(inside), select.POLLIN)
+            poll.register(inside_fd, select.POLLIN)
             if not poll.poll(_HELPER_WITHIN_MS):
                 os.kill(inside, signal.SIGKILL)
             os.waitpid(inside, 0)
         finally:
             os._exit(0)
     os.waitpid(helper, 0)
+    os.close(helper_fd)

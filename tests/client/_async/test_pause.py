@@ -196,6 +196,33 @@ async def test_with_auto_resume_the_next_call_goes_through() -> None:
         assert 50 < await _left(sandbox) <= 60
 
 
+async def test_at_its_wall_time_a_sandbox_ends_whatever_its_lifecycle_says() -> None:
+    lifecycle: Any = {"on_timeout": "pause"}
+    async with await AsyncSandbox.create(
+        lifecycle=lifecycle, resources={"wall_time": 0.5}
+    ) as sandbox:
+        await until(lambda: _has_ended(sandbox))
+
+
+async def test_the_wall_time_does_not_pass_in_a_pause() -> None:
+    async with await AsyncSandbox.create(resources={"wall_time": 1}) as sandbox:
+        await sandbox.pause()
+        async with await AsyncSandbox.create(timeout=1) as other:
+            await until(lambda: _has_ended(other))
+        await sandbox.connect()
+        assert 0 < await _left(sandbox) <= 1
+
+
+async def test_a_sandbox_with_a_cgroup_pauses_like_any_other() -> None:
+    # "strict" has one where one can be made.
+    async with await AsyncSandbox.create(timeout=60, profile="strict") as sandbox:
+        await sandbox.run_code("x = 41")
+        assert await sandbox.pause()
+        assert not await sandbox.is_running()
+        await sandbox.connect()
+        assert (await sandbox.run_code("x + 1")).text == "42"
+
+
 async def test_without_a_lifecycle_a_sandbox_is_killed_at_its_timeout() -> None:
     async with await AsyncSandbox.create(timeout=60) as sandbox:
         info = await sandbox.get_info()

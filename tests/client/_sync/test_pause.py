@@ -195,6 +195,31 @@ def test_with_auto_resume_the_next_call_goes_through() -> None:
         assert 50 < _left(sandbox) <= 60
 
 
+def test_at_its_wall_time_a_sandbox_ends_whatever_its_lifecycle_says() -> None:
+    lifecycle: Any = {"on_timeout": "pause"}
+    with Sandbox.create(lifecycle=lifecycle, resources={"wall_time": 0.5}) as sandbox:
+        until(lambda: _has_ended(sandbox))
+
+
+def test_the_wall_time_does_not_pass_in_a_pause() -> None:
+    with Sandbox.create(resources={"wall_time": 1}) as sandbox:
+        sandbox.pause()
+        with Sandbox.create(timeout=1) as other:
+            until(lambda: _has_ended(other))
+        sandbox.connect()
+        assert 0 < _left(sandbox) <= 1
+
+
+def test_a_sandbox_with_a_cgroup_pauses_like_any_other() -> None:
+    # "strict" has one where one can be made.
+    with Sandbox.create(timeout=60, profile="strict") as sandbox:
+        sandbox.run_code("x = 41")
+        assert sandbox.pause()
+        assert not sandbox.is_running()
+        sandbox.connect()
+        assert sandbox.run_code("x + 1").text == "42"
+
+
 def test_without_a_lifecycle_a_sandbox_is_killed_at_its_timeout() -> None:
     with Sandbox.create(timeout=60) as sandbox:
         info = sandbox.get_info()
