@@ -213,14 +213,21 @@ async def test_a_profile_without_inotify_says_what_to_do() -> None:
 
 
 async def test_a_watch_ends_with_its_handle(sandbox: AsyncSandbox) -> None:
-    async def alone() -> bool:
-        processes = "ls -d /proc/[0-9]* | wc -l"
-        # PID 1, the shell, ls and wc.
-        return (await sandbox.commands.run(processes)).stdout.strip() == "4"
+    # A watcher is of the agent's session; programs have sessions of their own.
+    code = (
+        "import os\n"
+        "for pid in map(int, filter(str.isdigit, os.listdir('/proc'))):\n"
+        "    try:\n"
+        "        if pid != 1 and os.getsid(pid) == os.getsid(1): print(pid)\n"
+        "    except ProcessLookupError: pass\n"
+    )
+
+    async def nobody_watches() -> bool:
+        return (await sandbox.commands.run_python(code)).stdout == ""
 
     async with watching(sandbox):
-        assert not await alone()
-    await until(alone)
+        assert not await nobody_watches()
+    await until(nobody_watches)
 
 
 async def test_a_watch_outlives_nothing_of_the_sandbox(sandbox: AsyncSandbox) -> None:
