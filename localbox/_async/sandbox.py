@@ -237,7 +237,7 @@ class AsyncSandbox(
             False if it had ended already.
         """
         creation.check_options(opts)
-        return await self._kill(self._record, opts.get("request_timeout"))
+        return await self._kill(self._record, self._connection_for(opts).request_timeout)
 
     @dual_method("_set_timeout_by_id")
     async def set_timeout(self, timeout: int, **opts: Any) -> None:
@@ -251,7 +251,7 @@ class AsyncSandbox(
         """
         creation.check_options(opts)
         timeout_s = creation.check_timeout(timeout, "timeout", zero_is_none=False)
-        connection = AsyncConnection(self._record, opts.get("request_timeout"))
+        connection = self._connection_for(opts)
         answer = await connection.ask_zygote({"op": "set_timeout", "timeout_s": timeout_s})
         if not answer["running"]:
             raise self._not_found(self._record.sandbox_id, answer["reason"])
@@ -269,7 +269,7 @@ class AsyncSandbox(
         """
         creation.check_options(opts)
         record = self._record
-        connection = AsyncConnection(record, opts.get("request_timeout"))
+        connection = self._connection_for(opts)
         answer = await connection.ask_zygote({"op": "info"})
         if not answer["running"]:
             raise self._not_found(record.sandbox_id, answer["reason"])

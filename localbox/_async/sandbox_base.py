@@ -41,6 +41,13 @@ class SandboxBase:
         given = {name: value for name, value in opts.items() if value is not None}
         return {**cls._bound_params, **given}
 
+    def _connection_for(self, opts: Mapping[str, Any]) -> AsyncConnection:
+        """The way to it, with the call's own request timeout if it has one."""
+        request_timeout = opts.get("request_timeout")
+        if request_timeout is None:
+            return self._connection
+        return AsyncConnection(self._record, request_timeout)
+
     @classmethod
     def _by_id(cls, sandbox_id: str) -> Self:
         """

@@ -61,7 +61,7 @@ class ControlMethods(SandboxBase):
 
         creation.check_options(opts)
         mode_name = resolve_mode("mode", mode, keep_memory)
-        connection = AsyncConnection(self._record, opts.get("request_timeout"))
+        connection = self._connection_for(opts)
         if strict and not await connection.is_paused():
             try:
                 await connection.ask({"op": "ping"}, _HEALTHY_WITHIN_S)
@@ -111,7 +111,7 @@ class ControlMethods(SandboxBase):
             "timeout_s": timeout_s or creation.DEFAULT_TIMEOUT_S,
             "reboot": check_on_resume(on_resume),
         }
-        connection = AsyncConnection(self._record, opts.get("request_timeout"))
+        connection = self._connection_for(opts)
         await self._control(connection, request)
         return self
 
@@ -153,7 +153,7 @@ class ControlMethods(SandboxBase):
             "memory_bytes": check_memory(record.policy, max_memory),
             "cpus": None if max_cpu is None else parse_cpus(max_cpu, "max_cpu"),
         }
-        connection = AsyncConnection(record, opts.get("request_timeout"))
+        connection = self._connection_for(opts)
         await self._control(connection, request)
         if timeout_s is not None:
             await self._control(connection, {"op": "set_timeout", "timeout_s": timeout_s})
@@ -176,7 +176,7 @@ class ControlMethods(SandboxBase):
         from localbox.engine.metrics import read_metrics
 
         creation.check_options(opts)
-        connection = AsyncConnection(self._record, opts.get("request_timeout"))
+        connection = self._connection_for(opts)
         answer = await self._control(connection, {"op": "metrics"})
         return read_metrics(answer, start, end)
 

@@ -208,7 +208,7 @@ class Sandbox(
             False if it had ended already.
         """
         creation.check_options(opts)
-        return self._kill(self._record, opts.get("request_timeout"))
+        return self._kill(self._record, self._connection_for(opts).request_timeout)
 
     @dual_method("_set_timeout_by_id")
     def set_timeout(self, timeout: int, **opts: Any) -> None:
@@ -222,7 +222,7 @@ class Sandbox(
         """
         creation.check_options(opts)
         timeout_s = creation.check_timeout(timeout, "timeout", zero_is_none=False)
-        connection = Connection(self._record, opts.get("request_timeout"))
+        connection = self._connection_for(opts)
         answer = connection.ask_zygote({"op": "set_timeout", "timeout_s": timeout_s})
         if not answer["running"]:
             raise self._not_found(self._record.sandbox_id, answer["reason"])
@@ -240,7 +240,7 @@ class Sandbox(
         """
         creation.check_options(opts)
         record = self._record
-        connection = Connection(record, opts.get("request_timeout"))
+        connection = self._connection_for(opts)
         answer = connection.ask_zygote({"op": "info"})
         if not answer["running"]:
             raise self._not_found(record.sandbox_id, answer["reason"])

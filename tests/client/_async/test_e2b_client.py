@@ -48,6 +48,17 @@ async def test_its_request_timeout_has_an_effect() -> None:
         await client.AsyncSandbox.create()
 
 
+async def test_later_calls_about_its_sandbox_have_its_request_timeout(
+    sandbox: AsyncSandbox,
+) -> None:
+    hasty = await E2B(request_timeout=60).AsyncSandbox.connect(sandbox.sandbox_id)
+    hasty._connection.request_timeout = 1e-9
+    for call in [hasty.get_info, lambda: hasty.set_timeout(60), hasty.get_metrics]:
+        with pytest.raises(TimeoutException):
+            await call()
+    assert (await hasty.get_info(request_timeout=60)).sandbox_id == sandbox.sandbox_id
+
+
 async def test_a_sandbox_connected_to_has_its_options(sandbox: AsyncSandbox) -> None:
     client = E2B(request_timeout=7)
     same = await client.AsyncSandbox.connect(sandbox.sandbox_id)

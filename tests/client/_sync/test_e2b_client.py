@@ -47,6 +47,17 @@ def test_its_request_timeout_has_an_effect() -> None:
         client.Sandbox.create()
 
 
+def test_later_calls_about_its_sandbox_have_its_request_timeout(
+    sandbox: Sandbox,
+) -> None:
+    hasty = E2B(request_timeout=60).Sandbox.connect(sandbox.sandbox_id)
+    hasty._connection.request_timeout = 1e-9
+    for call in [hasty.get_info, lambda: hasty.set_timeout(60), hasty.get_metrics]:
+        with pytest.raises(TimeoutException):
+            call()
+    assert hasty.get_info(request_timeout=60).sandbox_id == sandbox.sandbox_id
+
+
 def test_a_sandbox_connected_to_has_its_options(sandbox: Sandbox) -> None:
     client = E2B(request_timeout=7)
     same = client.Sandbox.connect(sandbox.sandbox_id)
