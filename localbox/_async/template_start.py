@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from localbox.errors import CommandExitException, SandboxException, TimeoutException
+from localbox.templates.readycmd import with_missing_tools
 from localbox.transport import asyncio as transport
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ async def _wait(
     handle: AsyncCommandHandle[Any] | None,
     deadline: float,
 ) -> None:
+    command, tools = with_missing_tools(ready_cmd)
+    variables = {**envs, **tools}
     pause_s = _FIRST_PAUSE_S
     said = ""
     running = handle is not None
@@ -66,7 +69,7 @@ async def _wait(
                 f"{ready_cmd!r} has not succeeded{_quoted(said)}"
             )
         try:
-            await sandbox.commands.run(ready_cmd, envs=envs, timeout=left_s)
+            await sandbox.commands.run(command, envs=variables, timeout=left_s)
             return
         except CommandExitException as error:
             said = error.stderr or error.stdout or ""

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from localbox.errors import CommandExitException, SandboxException, TimeoutException
+from localbox.templates.readycmd import with_missing_tools
 from localbox.transport import blocking as transport
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def _wait(
     handle: CommandHandle[Any] | None,
     deadline: float,
 ) -> None:
+    command, tools = with_missing_tools(ready_cmd)
+    variables = {**envs, **tools}
     pause_s = _FIRST_PAUSE_S
     said = ""
     running = handle is not None
@@ -65,7 +68,7 @@ def _wait(
                 f"{ready_cmd!r} has not succeeded{_quoted(said)}"
             )
         try:
-            sandbox.commands.run(ready_cmd, envs=envs, timeout=left_s)
+            sandbox.commands.run(command, envs=variables, timeout=left_s)
             return
         except CommandExitException as error:
             said = error.stderr or error.stdout or ""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
+import sys
+from importlib.resources import files
 
 
 class ReadyCmd:
@@ -45,3 +49,22 @@ def wait_for_timeout(timeout: int) -> ReadyCmd:
         timeout: milliseconds; counted in whole seconds, of which at least one.
     """
     return ReadyCmd(f"sleep {max(1, timeout // 1000)}")
+
+
+def with_missing_tools(command: str) -> tuple[str, dict[str, str]]:
+    """The command, and variables for it, where this machine lacks a tool that it asks.
+
+    Sandboxes have this machine's programs, and small systems have neither ss, curl nor pgrep.
+    """
+    path = f"{sys.prefix}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    missing = [
+        tool
+        for tool in ("ss", "curl", "pgrep")
+        if re.search(rf"\b{tool}\b", command) and shutil.which(tool, path=path) is None
+    ]
+    if not missing:
+        return command, {}
+    program = files("localbox.templates").joinpath("ready_tools.py").read_text("utf-8")
+    python = 'python3 -c "$LOCALBOX_READY_TOOLS"'
+    functions = [f'{tool}() {{ {python} {tool} "$@"; }}' for tool in missing]
+    return "\n".join([*functions, command]), {"LOCALBOX_READY_TOOLS": program}

@@ -10,6 +10,7 @@ import pytest
 from localbox import (
     BuildException,
     CommandExitException,
+    ReadyCmd,
     Sandbox,
     SandboxException,
     Template,
@@ -22,6 +23,7 @@ from localbox import (
 )
 from localbox._sync import template_start
 from localbox.engine import registry
+from localbox.templates import readycmd
 
 pytestmark = pytest.mark.usefixtures("data_dir")
 _SERVER = "python -m http.server 8731"
@@ -131,3 +133,26 @@ def test_what_was_started_ends_with_the_sandbox():
     with pytest.raises(CommandExitException):
         sandbox.commands.run("pgrep sleep")
     sandbox.kill()
+
+
+@pytest.mark.parametrize(
+    "ready",
+    [wait_for_port(8731), wait_for_url("http://localhost:8731/"), wait_for_process("python")],
+    ids=["port", "url", "process"],
+)
+def test_ready_commands_work_where_their_tools_are_not_installed(
+    ready: ReadyCmd, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(readycmd.shutil, "which", lambda *_words, **_options: None)
+    command, variables = readycmd.with_missing_tools(ready.get_cmd())
+    with Sandbox.create() as sandbox:
+        with pytest.raises(CommandExitException) as caught:
+            sandbox.commands.run(command, envs=variables)
+        assert caught.value.stderr == ""
+        sandbox.commands.run(_SERVER, background=True)
+        while sandbox.commands.run(f"{command} && echo yes || true", envs=variables).stdout == "":
+            pass
+
+
+def test_tools_that_are_there_are_used():
+    assert readycmd.with_missing_tools("test -f /x") == ("test -f /x", {})
