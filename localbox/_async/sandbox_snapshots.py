@@ -33,9 +33,10 @@ class SnapshotMethods(BirthMethods):
     ) -> SnapshotInfo:
         """Keep its files: `create(snapshot_id)`, in this or a later program, starts with them.
 
-        It stands still while they are copied, and goes on. Kept is what it can write: home
-        directory, /tmp, /var/tmp and the Python environment, without /dev/shm; running programs,
-        contexts, `envs` and `metadata` are not. In a snapshot all files belong to the user.
+        It stands still while they are copied, and goes on. Kept is what it can write: the home
+        directory, /tmp, /var/tmp and the Python environment, without /dev/shm and /root. All files
+        belong to the user then. Running programs, contexts, `envs` and `metadata` are not kept; the
+        policy is, so that `create` needs a `profile` only to have another.
 
         Also `Sandbox.create_snapshot(sandbox_id)`.
 

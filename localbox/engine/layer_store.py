@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import fcntl
 import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from localbox.engine.data_dir import write_atomically
 from localbox.engine.layer_locks import all_layers
 from localbox.engine.layer_removal import remove_tree
 from localbox.engine.layers import DESCRIPTION, RETIRED, Stack
-from localbox.errors import NotFoundException, SandboxException
+from localbox.errors import NotEnoughSpaceException, NotFoundException, SandboxException
 
 _TRASH = ".trash-"
 
@@ -59,25 +60,34 @@ class Draft:
     """
 
     def __init__(self) -> None:
+        """
+        Raises:
+            NotEnoughSpaceException: there is no space for it.
+            SandboxException: the data directory cannot be written.
+        """
         sweep_once()
         self._open = False
         self._owner_pid = os.getpid()
         self.layer_id = layers.new_layer_id()
         self.host_path = layers.layers_dir() / self.layer_id
-        with all_layers():
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        with _explained(), all_layers():
             _stop_using_at_exit()
             self.host_path.mkdir(mode=0o700)
             self._lock_fd = layer_locks.open_lock(self.host_path)
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-        self.fd = os.open(self.host_path, flags)
-        self.parent_fd = os.open(self.host_path.parent, flags)
+            self.fd = os.open(self.host_path, flags)
+            self.parent_fd = os.open(self.host_path.parent, flags)
         self._open = True
 
     def commit(self, description: Mapping[str, Any]) -> Use:
-        """Finish it; from here on it is a layer, and the caller's to use."""
+        """Finish it; from here on it is a layer, and the caller's to use.
+
+        Raises:
+            NotEnoughSpaceException, SandboxException: as when it was begun.
+        """
         content = json.dumps(dict(description)).encode("utf-8")
-        with all_layers():
+        with _explained(), all_layers():
             write_atomically(self.host_path / DESCRIPTION, content)
             stack = layers.load(self.layer_id)
             assert stack is not None
@@ -104,6 +114,17 @@ class Draft:
         # Whoever began it in a thread may have been cancelled before it came.
         if getattr(self, "_open", False) and self._owner_pid == os.getpid():
             self.abandon()
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = layers.layers_dir()
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NotEnoughSpaceException(f"{where}: the filesystem is full") from error
+        raise SandboxException(f"cannot make a layer in {where}: {error}") from error
 
 
 def hold(stack: Stack) -> Use:
