@@ -12,16 +12,6 @@ from localbox.protocol.frames import DATA, END_OF_DATA
 _CHUNK_BYTES = 64 * 1024
 
 
-def owner_of(connection: Connection, pid: int, request_timeout: float | None) -> Connection:
-    """The connection to the agent that has started process `pid`; the user's if none has."""
-    first, *others = connection.agents()
-    for other in others:
-        answer = other.ask({"op": "list_processes"}, request_timeout)
-        if any(entry["pid"] == pid for entry in answer["processes"]):
-            return other
-    return first
-
-
 def kill_process(connection: Connection, pid: int, request_timeout: float | None) -> bool:
     try:
         connection.ask({"op": "kill", "pid": pid}, request_timeout)
