@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from localbox.templates import registry
 from tests.cli.command import complaint, localbox
 from tests.cli.terminal import Terminal
 
@@ -21,22 +22,31 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-def test_a_template_is_built_listed_and_removed(project: Path):
-    built = localbox("template", "build", str(project), "--name", "mine:v1", "--tag", "new")
-    assert built.returncode == 0, built.stderr
-    assert "RUN cat f" in built.stdout.decode()
-    assert "[stdout]: the file" in built.stdout.decode()
-    assert "\x1b" not in built.stdout.decode()
+def built(project: Path, *words: str) -> str:
+    done = localbox("template", "build", str(project), *words)
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout.decode())
+
+
+def test_a_template_is_built_and_listed(project: Path):
+    said = built(project, "--name", "mine:v1", "--tag", "new")
+    assert "RUN cat f" in said
+    assert "[stdout]: the file" in said
+    assert "\x1b" not in said
     (row,) = json.loads(localbox("template", "list", "--json").stdout)
     assert row["name"] == "mine"
     assert row["tags"] == ["new", "v1"]
     lines = localbox("template", "list").stdout.decode().splitlines()
     assert lines[1].split()[:3] == ["mine", "new,", "v1"]
+
+
+def test_a_tag_is_removed_and_a_template_with_all_it_was_made_of(project: Path):
+    built(project, "--name", "mine:v1", "--tag", "new", "--quiet")
     assert localbox("template", "rm", "mine:new").returncode == 0
-    (row,) = json.loads(localbox("template", "list", "--json").stdout)
-    assert row["tags"] == ["v1"]
+    (template,) = registry.templates()
+    assert list(template.tags) == ["v1"]
     assert localbox("template", "rm", "mine").returncode == 0
-    assert json.loads(localbox("template", "list", "--json").stdout) == []
+    assert registry.templates() == []
     kept = project.parent / "data"
     assert list((kept / "templates" / "cache").iterdir()) == []
     assert [entry for entry in (kept / "layers").iterdir() if entry.is_dir()] == []
