@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from localbox._async.command_handle import AsyncCommandHandle as AsyncCommandHandle
     from localbox._async.input_stream import AsyncCommandInputHandle as AsyncCommandInputHandle
     from localbox._async.sandbox import AsyncSandbox as AsyncSandbox
-    from localbox._async.sandbox_listing import AsyncSandboxPaginator as AsyncSandboxPaginator
+    from localbox._async.sandbox_paginator import AsyncSandboxPaginator as AsyncSandboxPaginator
     from localbox._async.secret import AsyncSecret as AsyncSecret
     from localbox._async.secret import AsyncSecretPaginator as AsyncSecretPaginator
     from localbox._async.snapshot_paginator import AsyncSnapshotPaginator as AsyncSnapshotPaginator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from localbox._sync.command_handle import CommandHandle as CommandHandle
     from localbox._sync.git import Git as Git
     from localbox._sync.sandbox import Sandbox as Sandbox
-    from localbox._sync.sandbox_listing import SandboxPaginator as SandboxPaginator
+    from localbox._sync.sandbox_paginator import SandboxPaginator as SandboxPaginator
     from localbox._sync.secret import Secret as Secret
     from localbox._sync.secret import SecretPaginator as SecretPaginator
     from localbox._sync.snapshot_paginator import SnapshotPaginator as SnapshotPaginator
@@ -179,7 +179,7 @@ _HOME = {
     "AsyncCommandHandle": "localbox._async.command_handle",
     "AsyncCommandInputHandle": "localbox._async.input_stream",
     "AsyncSandbox": "localbox._async.sandbox",
-    "AsyncSandboxPaginator": "localbox._async.sandbox_listing",
+    "AsyncSandboxPaginator": "localbox._async.sandbox_paginator",
     "AsyncSecret": "localbox._async.secret",
     "AsyncSecretPaginator": "localbox._async.secret",
     "AsyncSnapshotPaginator": "localbox._async.snapshot_paginator",
@@ -189,7 +189,7 @@ _HOME = {
     "CommandHandle": "localbox._sync.command_handle",
     "Git": "localbox._sync.git",
     "Sandbox": "localbox._sync.sandbox",
-    "SandboxPaginator": "localbox._sync.sandbox_listing",
+    "SandboxPaginator": "localbox._sync.sandbox_paginator",
     "Secret": "localbox._sync.secret",
     "SecretPaginator": "localbox._sync.secret",
     "SnapshotPaginator": "localbox._sync.snapshot_paginator",

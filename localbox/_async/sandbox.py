@@ -311,6 +311,7 @@ class AsyncSandbox(
     async def _kill_by_id(cls, sandbox_id: str, **opts: Any) -> bool:
         creation.check_options(opts)
         record = registry.find(sandbox_id)
+        opts = cls._with_bound(opts)
         return record is not None and await cls._kill(record, opts.get("request_timeout"))
 
     @classmethod

@@ -96,6 +96,9 @@ def _locked() -> Iterator[Path]:
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
+        # Of programs that were killed while they wrote; others would have the lock.
+        for unfinished in directory.glob(".*.new"):
+            unfinished.unlink()
         yield directory
     finally:
         os.close(fd)

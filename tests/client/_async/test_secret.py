@@ -166,6 +166,15 @@ async def test_a_name_is_not_a_path(data_dir: Path, name: str) -> None:
     assert file.parent == data_dir / "secrets"
 
 
+async def test_what_a_killed_program_left_unfinished_is_removed(data_dir: Path) -> None:
+    await AsyncSecret.create("key", VALUE)
+    unfinished = data_dir / "secrets" / ".abc.new"
+    unfinished.write_text(VALUE)
+    assert [info.name for info in await AsyncSecret.list().next_items()] == ["key"]
+    await AsyncSecret.update("key", VALUE)
+    assert unfinished not in files_in(data_dir)
+
+
 async def test_no_other_user_can_read_it(data_dir: Path) -> None:
     await AsyncSecret.create("key", VALUE)
     for path in [data_dir, data_dir / "secrets", *files_in(data_dir)]:
