@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import builtins
 import os
+import shlex
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
 from localbox.engine.dual_method import dual_method
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from localbox._sync.commands import Commands
     from localbox._sync.filesystem import Filesystem
     from localbox._sync.pty import Pty
+    from localbox.engine.registry import SandboxRecord
     from localbox.legacy_process import Processes
     from localbox.legacy_terminal import Terminals
     from localbox.models import SandboxInfo
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 HOME = "/home/user"
 # Where a sandbox has room of its own; the profile decides what is writable beyond that.
 _WRITABLE = (HOME, "/tmp", "/var/tmp", "/dev/shm")
-_CLEAR = """
+_END_ALL = """
 import os, signal, sys, time
 
 try:
@@ -36,6 +39,9 @@ except ProcessLookupError:
     pass
 while {pid for pid in os.listdir("/proc") if pid.isdigit()} - {"1", str(os.getpid())}:
     time.sleep(0.001)
+"""
+_EMPTY = """
+import os, sys
 
 with open("/proc/self/mountinfo", "rb") as file:
     # Spaces in them are octal escapes.
@@ -66,6 +72,7 @@ class LegacyMethods:
     """What `Sandbox` had before E2B 1.0 and in the founding document, and has no more."""
 
     if TYPE_CHECKING:
+        _record: SandboxRecord
 
         @property
         def sandbox_id(self) -> str: ...
@@ -194,11 +201,34 @@ class LegacyMethods:
 
         Raises:
             CommandExitException: something cannot be removed; better `kill` it then.
+            InvalidArgumentException: it was made from a snapshot or a template.
         """
+        if self._record.use is not None:
+            raise InvalidArgumentException(
+                f"clear: sandbox {self.sandbox_id} was made from a snapshot or template, and its files "
+                "would go too; kill it and create another, which costs no more"
+            )
         for context in self.list_code_contexts():
             self.remove_code_context(context)
+        if self._record.root is not None:
+            self._clear_as_root()
         # Not a shell, which would read the ~/.bash_profile that is to go.
-        self.commands.run_python(_CLEAR, args=[*_WRITABLE])
+        self.commands.run_python(_END_ALL + _EMPTY, args=[*_WRITABLE])
+
+    def _clear_as_root(self) -> None:
+        """End what only root may end, and remove what only root may remove."""
+        self._end_all()
+        emptying = ["python3", "-I", "-S", "-c", _EMPTY, *_WRITABLE, "/root"]
+        self.commands.run(shlex.join(emptying), user="root")
+        # Root's agent too, with whatever a ~/.bash_profile of root's has started.
+        self._end_all()
+
+    def _end_all(self) -> None:
+        left_s = (self.get_info().end_at - datetime.now(UTC)).total_seconds()
+        # Of ControlMethods, which mypy knows nothing of here.
+        sandbox: Any = self
+        sandbox.pause(mode="filesystem")
+        sandbox.connect(timeout=max(1, round(left_s)))
 
 
 @dataclass

@@ -124,6 +124,36 @@ def test_clearing_empties_what_can_be_written_whoever_forbids_it(sandbox: Sandbo
     assert sandbox.list("/home/user") == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's sandboxes have no root")
+def test_clearing_ends_and_empties_what_is_roots(sandbox: Sandbox):
+    def run(command: str) -> str:
+        return sandbox.commands.run(command, user="root").stdout
+
+    before = sandbox.get_info().end_at
+    run("echo 'touch /tmp/again' > ~/.bash_profile")
+    run("umask 077; mkdir -p ~/a /tmp/b /home/user/c; echo x | tee ~/a/x /tmp/b/x /home/user/c/x")
+    sandbox.commands.run("sleep 1000", user="root", background=True)
+    sandbox.clear()
+    assert "sleep" not in sandbox.commands.run("cat /proc/[0-9]*/comm").stdout
+    left = run("ls -A /root /tmp /home/user")
+    assert not {"a", "b", "c", "again", ".bash_profile"} & set(left.split())
+    assert abs(sandbox.get_info().end_at - before).total_seconds() < 2
+
+
+def test_a_sandbox_of_a_snapshot_is_not_cleared(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("LOCALBOX_DATA_DIR", str(tmp_path))
+    sandbox.files.write("x", "x")
+    snapshot = sandbox.create_snapshot()
+    with (
+        Sandbox.create(snapshot.snapshot_id) as copy,
+        pytest.raises(InvalidArgumentException, match="would go too"),
+    ):
+        copy.clear()
+    Sandbox.delete_snapshot(snapshot.snapshot_id)
+
+
 def test_clearing_spares_the_python_environment(sandbox: Sandbox):
     sandbox.clear()
     assert sandbox.commands.run("python -c 'print(6 * 7)'").stdout == "42\n"
