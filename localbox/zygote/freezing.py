@@ -96,7 +96,10 @@ def end_all_but_first(sandbox: LiveSandbox) -> None:
     while True:
         # One kill(2) for all, under the lock that a fork has to take: none can slip through.
         _signal_all(sandbox, signal.SIGKILL)
-        look_until = min(deadline, time.monotonic() + _HELPER_WITHIN_MS / 1000)
+        # And one by one, should the guest have killed what went in to do that.
+        for pid in processes(sandbox)[1:]:
+            _signal(pid, signal.SIGKILL)
+        look_until = min(deadline, time.monotonic() + _LOOK_FOR_S)
         while time.monotonic() < look_until:
             kernels = (kernel.pid for kernel in sandbox.kernels.values())
             if not descendants(sandbox.pid) and not any(map(_is_alive, kernels)):

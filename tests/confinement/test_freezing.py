@@ -74,6 +74,18 @@ threading.Thread(target=spin, daemon=True).start()
 threading.Thread(target=lambda: subprocess.Popen(['sleep', '1000'])).start()
 """
 
+_KILLER = """
+import os, signal
+print('ready', flush=True)
+spared = {os.getpid(), os.getppid()}
+while True:
+    for pid in {*range(2, 60)} - spared:  # whatever may have come in to stop us
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
+"""
+
 
 @contextmanager
 def running(code: str, **limits: Any) -> Iterator[Sandbox]:
@@ -112,7 +124,7 @@ def assert_nothing_runs(sandbox: Sandbox) -> None:
     assert activity(pids) == before
 
 
-@pytest.mark.parametrize("code", [_FORK_BOMB, _CHAIN, _HEADLESS, _VFORK])
+@pytest.mark.parametrize("code", [_FORK_BOMB, _CHAIN, _HEADLESS, _VFORK, _KILLER])
 def test_nothing_runs_in_a_paused_sandbox(code: str) -> None:
     with running(code, pids=40) as sandbox:
         assert sandbox.pause()
@@ -215,8 +227,9 @@ def test_a_paused_sandbox_can_be_killed_and_leaves_nothing() -> None:
             sandbox.commands.run("true")
 
 
-def test_filesystem_mode_ends_a_fork_bomb_and_keeps_its_files() -> None:
-    with running(_FORK_BOMB, pids=40) as sandbox:
+@pytest.mark.parametrize("code", [_FORK_BOMB, _CHAIN, _KILLER])
+def test_filesystem_mode_ends_whatever_runs_and_keeps_its_files(code: str) -> None:
+    with running(code, pids=40) as sandbox:
         sandbox.files.write("kept", "still here")
         assert sandbox.pause(mode="filesystem")
         assert len(host_pids(sandbox)) == 1
