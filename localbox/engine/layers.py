@@ -17,6 +17,7 @@ For those who build on this:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -212,7 +213,9 @@ def names() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for file in sorted(names_dir().iterdir()):
         if not file.name.startswith("."):
-            found.setdefault(file.read_text("ascii"), []).append(file.name)
+            # Another program may delete it at this moment.
+            with contextlib.suppress(FileNotFoundError):
+                found.setdefault(file.read_text("ascii"), []).append(file.name)
     return found
 
 
@@ -222,10 +225,13 @@ def forget_names(layer_id: str) -> None:
 
 
 def stacks(kind: str) -> list[Stack]:
-    """All of one kind, the newest first."""
+    """All of one kind that can be used, the newest first."""
     found = []
     for entry in os.listdir(layers_dir()):
-        stack = load(entry)
+        try:
+            stack = load(entry)
+        except SandboxException:
+            continue
         if stack is not None and stack.kind == kind:
             found.append(stack)
     return sorted(found, key=lambda stack: (stack.description["created"], stack.layer_id))[::-1]

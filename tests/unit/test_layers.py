@@ -142,6 +142,7 @@ def test_a_stack_with_a_layer_missing_says_which() -> None:
     remove_tree(Path(below.stack.layers[0].host_path))
     with pytest.raises(SandboxException, match=below.stack.layer_id):
         layers.resolve(above.stack.layer_id)
+    assert layers.stacks("snapshot") == []
     below.close()
     above.close()
     with pytest.raises(NotFoundException, match="was deleted"):
