@@ -139,7 +139,7 @@ def rm(
     NAME:TAG removes only the tag.
     """
     from localbox.errors import NotFoundException, TemplateException
-    from localbox.templates import registry
+    from localbox.templates import cache, registry
 
     failed = False
     with in_one_line():
@@ -153,17 +153,17 @@ def rm(
             except (NotFoundException, TemplateException) as error:
                 complain(error)
                 failed = True
-        registry.prune()
+        cache.prune()
     raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
 def prune() -> None:
     """Remove what was kept of steps that no template needs; later builds run them again."""
-    from localbox.templates import registry
+    from localbox.templates import cache
 
     with in_one_line():
-        print(f"{registry.prune()} layers removed")
+        print(f"{cache.prune()} layers removed")
 
 
 def _dockerfile(path: str, file: str | None) -> Path:

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import os
-import re
 import tempfile
 import threading
 from collections import deque
@@ -31,13 +30,14 @@ from localbox.errors import (
     SandboxException,
 )
 from localbox.policy import Policy, load_profile, merge_overrides
-from localbox.templates import registry, use
+from localbox.templates import cache, registry, use
 from localbox.templates.base import BASE_IMAGE, TemplateBase
 from localbox.templates.context import RESOLVE_SYMLINKS
 from localbox.templates.images import base_for
 from localbox.templates.installers import installer_variables, with_installer_files
 from localbox.templates.logs import LogEntry, LogEntryLevel, strip_escapes
 from localbox.templates.model import Instruction, InstructionType
+from localbox.templates.output import Lines, failed, hint, why
 from localbox.templates.registry import Build
 from localbox.templates.steps import (
     State,
@@ -55,10 +55,6 @@ _LAST_LINES = 15
 _ARCHIVE = "/tmp/.localbox-copy"
 # Changes whenever the same steps would leave other files.
 _CACHE_VERSION = 1
-_SYSTEM_INSTALLER = re.compile(
-    r"\b(?:apt|apt-get|dpkg|apk|dnf|yum|microdnf|pacman|zypper|useradd|adduser|groupadd)\b"
-)
-_READ_ONLY = re.compile(r"Read-only file system|EROFS", re.IGNORECASE)
 
 OnLog = Callable[[LogEntry], None]
 
@@ -130,7 +126,7 @@ class Builder:
             except (BuildException, SandboxException, OSError, ValueError) as error:
                 if self._cancelled.is_set():
                     raise BuildCancelledError("the build was cancelled") from None
-                raise _failed(error, number, len(steps), where, instruction) from error
+                raise failed(error, number, len(steps), where, instruction) from error
         self.step = "finalize"
         build = dataclasses.replace(
             self._build,
@@ -257,7 +253,7 @@ class Builder:
             def action(sandbox: Sandbox) -> None:
                 self._copy(sandbox, source, dest, args[3], follow)
 
-        known, layer_id = (False, None) if force else registry.cached(self._key)
+        known, layer_id = (False, None) if force else cache.find(self._key)
         if known:
             self._log("info", f"{what} (from the cache)")
             self._layer_id = layer_id
@@ -267,7 +263,7 @@ class Builder:
             action(sandbox)
             if kind is not InstructionType.WORKDIR or self._made_workdir:
                 self._keep(sandbox)
-        registry.cache(self._key, self._layer_id)
+        cache.store(self._key, self._layer_id)
 
     def _keep(self, sandbox: Sandbox) -> None:
         """Make a layer of what the sandbox has written, if it has."""
@@ -319,7 +315,7 @@ class Builder:
     def _run(self, sandbox: Sandbox, command: str, label: str) -> None:
         last: deque[str] = deque(maxlen=_LAST_LINES)
         lines = {
-            name: _Lines(functools.partial(self._output, f"{label} [{name}]", last))
+            name: Lines(functools.partial(self._output, f"{label} [{name}]", last))
             for name in ("stdout", "stderr")
         }
         try:
@@ -335,7 +331,7 @@ class Builder:
         except CommandExitException as error:
             for each in lines.values():
                 each.end()
-            raise BuildException(_why(command, error.exit_code, list(last))) from None
+            raise BuildException(why(command, error.exit_code, list(last))) from None
         for each in lines.values():
             each.end()
 
@@ -354,7 +350,7 @@ class Builder:
             sandbox.commands.run_python(program, args=[_ARCHIVE, dest, single or ""], timeout=0)
         except CommandExitException as error:
             reason = (error.stderr or "").strip().rpartition("\n")[2]
-            raise BuildException(f"cannot copy to {dest}: {reason}{_hint('', reason)}") from None
+            raise BuildException(f"cannot copy to {dest}: {reason}{hint('', reason)}") from None
 
     def _try_start(self, build: Build) -> None:
         if build.start_cmd is None and build.ready_cmd is None:
@@ -376,31 +372,6 @@ class Builder:
         self._on_log(LogEntry(datetime.now(UTC).astimezone(), level, message))
 
 
-class _Lines:
-    """Makes lines of pieces of output."""
-
-    def __init__(self, on_line: Callable[[str], None]) -> None:
-        self._on_line = on_line
-        self._rest = ""
-
-    def feed(self, piece: str) -> None:
-        # A progress bar goes back to the start of its line; what it drew last is what counts.
-        *lines, self._rest = (self._rest + piece).split("\n")
-        for line in lines:
-            self._on_line(_final(line))
-        # A guest that never ends a line must not fill our memory with it.
-        self._rest = self._rest[-65536:]
-
-    def end(self) -> None:
-        if self._rest:
-            self._on_line(_final(self._rest))
-            self._rest = ""
-
-
-def _final(line: str) -> str:
-    return line.rstrip("\r").rpartition("\r")[2]
-
-
 def _parent(name: str) -> Build | str:
     """The local template to build on, or the name of a built-in one.
 
@@ -419,35 +390,3 @@ def _parent(name: str) -> Build | str:
         raise BuildException(str(error)) from error
     assert found is not None
     return found
-
-
-def _why(command: str, exit_code: int, last: list[str]) -> str:
-    tail = "".join(f"\n  {line}" for line in last)
-    output = f"; its last lines:{tail}" if last else ", and said nothing"
-    return f"exit code {exit_code}{output}{_hint(command, tail)}"
-
-
-def _hint(command: str, output: str) -> str:
-    installer = _SYSTEM_INSTALLER.search(command)
-    if installer is not None:
-        return (
-            f"\n{installer[0]} is not possible here, because the system is read-only: it is this "
-            "machine's own. Install it on the host, where every sandbox then has it"
-        )
-    if _READ_ONLY.search(output):
-        return (
-            "\nThe system (/usr, /etc and the like) is this machine's own and read-only; write to "
-            "/home/user, /tmp, the Python environment or a directory like /app"
-        )
-    return ""
-
-
-def _failed(
-    error: Exception, number: int, count: int, where: str | None, instruction: Instruction
-) -> BuildException:
-    kind, args = instruction["type"], instruction["args"]
-    shown = args[: 2 if kind is InstructionType.COPY else 1]
-    place = f" ({where})" if where else ""
-    return BuildException(
-        f"step {number} of {count}{place}: {kind.value} {' '.join(shown)}: {error}"
-    )

@@ -2,7 +2,6 @@
 
     templates/<name>.json            id, tags, builds
     templates/builds/<id>.log        what a build has said; locked as long as it runs
-    templates/cache/<key>.json       the layer that a step left, by what it depends on
 
 It says what there is. The files that templates are made of are engine/layers.py's.
 """
@@ -25,7 +24,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from localbox.engine import layer_store, layers
 from localbox.engine.data_dir import subdirectory, write_atomically
 from localbox.errors import InvalidArgumentException, NotFoundException, TemplateException
 
@@ -255,45 +253,6 @@ def log_path(build_id: str) -> Path:
     return subdirectory("templates/builds") / f"{build_id}.log"
 
 
-def cached(key: str) -> tuple[bool, str | None]:
-    """Whether the outcome of a step is known, and if so, its topmost layer."""
-    try:
-        layer_id = json.loads((_cache() / f"{key}.json").read_bytes())["layer_id"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return False, None
-    if layer_id is not None and layers.load(layer_id) is None:
-        return False, None
-    return True, layer_id
-
-
-def cache(key: str, layer_id: str | None) -> None:
-    write_atomically(_cache() / f"{key}.json", json.dumps({"layer_id": layer_id}).encode())
-
-
-def prune() -> int:
-    """Delete what was kept of steps that no template needs; returns how many layers that were.
-
-    A build that is running needs what it has built so far, so nothing is deleted meanwhile.
-    """
-    if any(is_running(path.stem) for path in subdirectory("templates/builds").glob("*.log")):
-        return 0
-    needed: set[str] = set()
-    for template in templates():
-        for build_id, _since in template.tags.values():
-            layer_id = template.builds[build_id].layer_id
-            stack = layers.load(layer_id) if layer_id else None
-            needed.update(layer.layer_id for layer in (stack.layers if stack else ()))
-    for path in _cache().glob("[!.]*.json"):
-        known, layer_id = cached(path.stem)
-        if not known or layer_id not in needed:
-            path.unlink(missing_ok=True)
-    retired = 0
-    for stack in layers.stacks("template"):
-        if stack.layer_id not in needed:
-            retired += layer_store.retire(stack.layer_id)
-    return retired
-
-
 def is_running(build_id: str) -> bool:
     """Whether a program is at work on a build: it has the log locked."""
     try:
@@ -311,10 +270,6 @@ def is_running(build_id: str) -> bool:
 
 def _directory() -> Path:
     return subdirectory("templates")
-
-
-def _cache() -> Path:
-    return subdirectory("templates/cache")
 
 
 def _file(name: str) -> Path:

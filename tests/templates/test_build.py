@@ -470,12 +470,12 @@ def test_builds_of_long_ago_are_forgotten_and_tagged_ones_are_not(
 
 
 def test_what_no_template_needs_is_removed_and_what_one_needs_is_not():
-    from localbox.templates import registry
+    from localbox.templates import cache, registry
 
     build(Template().from_base_image().run_cmd("echo a > f").run_cmd("echo b > g"), "one")
     build(Template().from_base_image().run_cmd("echo a > f").run_cmd("echo c > h"), "two")
     registry.remove("one")
-    assert registry.prune() == 1
+    assert cache.prune() == 1
     with Sandbox.create("two") as sandbox:
         assert output(sandbox, "cat f h") == "a\nc\n"
     said = build(Template().from_base_image().run_cmd("echo a > f").run_cmd("echo b > g"), "one")
