@@ -205,8 +205,8 @@ class LegacyMethods:
         """
         if self._record.use is not None:
             raise InvalidArgumentException(
-                f"clear: sandbox {self.sandbox_id} was made from a snapshot or template, and its files "
-                "would go too; kill it and create another, which costs no more"
+                f"clear: sandbox {self.sandbox_id} was made from a snapshot or a template: its "
+                "files would go too; kill it and create another, which costs no more"
             )
         for context in self.list_code_contexts():
             self.remove_code_context(context)
