@@ -10,6 +10,7 @@ from localbox._sync.sandbox_birth import BirthMethods
 from localbox._sync.snapshot_paginator import SnapshotPaginator
 from localbox.engine import creation, registry
 from localbox.engine.dual_method import dual_method
+from localbox.errors import SandboxException
 from localbox.models import SnapshotMode
 from localbox.protocol.frames import Message
 from localbox.transport import blocking as transport
@@ -225,7 +226,13 @@ class SnapshotMethods(BirthMethods):
         fd = draft.parent_fd if request["op"] == "merge_layers" else draft.fd
         answer = connection.ask_zygote(request, fds=(fd,))
         if answer.get("running") is False:
-            raise self._not_found(self._record.sandbox_id, answer.get("reason"))
+            info = connection.ask_zygote({"op": "info"})
+            if info["running"]:
+                raise SandboxException(
+                    f"the files of sandbox {self.sandbox_id} were not copied: the process that did "
+                    "it was killed; is there enough memory?"
+                )
+            raise self._not_found(self.sandbox_id, info["reason"])
         return answer
 
     @classmethod

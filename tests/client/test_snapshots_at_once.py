@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -97,6 +98,21 @@ def test_a_sandbox_that_is_killed_while_it_is_copied_leaves_nothing_half_made(da
             return
     with Sandbox.create(snapshot.snapshot_id, timeout=60) as other:
         assert other.commands.run("stat -c %s big").stdout == f"{100 << 20}\n"
+
+
+def test_when_the_copier_is_killed_the_sandbox_goes_on(data: Path) -> None:
+    with Sandbox.create(timeout=60) as sandbox, ThreadPoolExecutor(1) as pool:
+        sandbox.commands.run("head -c 200M /dev/zero | tr '\\0' x > big")
+        zygote = sandbox._record.zygote.pid
+        before = leftovers._children(zygote)
+        future = pool.submit(sandbox.create_snapshot)
+        leftovers.wait_until(lambda: list(data.glob("layers/s*/0/big")))
+        (copier,) = set(leftovers._children(zygote)) - set(before)
+        os.kill(copier, signal.SIGKILL)
+        with pytest.raises(SandboxException, match="were not copied"):
+            future.result()
+        assert sandbox.commands.run("echo on").stdout == "on\n"
+        assert left_in(data) == []
 
 
 def test_sandboxes_that_reached_their_timeout_let_go_of_their_layers(data: Path) -> None:
