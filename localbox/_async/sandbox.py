@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import logging
 
     from localbox._async.volume import AsyncVolume
+    from localbox.models_network import McpServer, SandboxIamOpts, SandboxNetworkOpts
 
 
 # unasync: async
@@ -124,9 +125,9 @@ class AsyncSandbox(
         envs: dict[str, str] | None = None,
         secure: bool | None = None,
         allow_internet_access: bool | None = None,
-        mcp: Any = None,
-        network: Any = None,
-        iam: Any = None,
+        mcp: McpServer | None = None,
+        network: SandboxNetworkOpts | None = None,
+        iam: SandboxIamOpts | None = None,
         lifecycle: SandboxLifecycle | None = None,
         volume_mounts: dict[str, AsyncVolume | str] | None = None,
         logger: logging.Logger | None = None,
@@ -172,7 +173,7 @@ class AsyncSandbox(
         if lifecycle is not None or resources is not None:
             cls._check_beginning(lifecycle, resources)
         network_info: SandboxNetworkInfo | None = None
-        if not (mcp is network is iam is idempotency_key is None):
+        if not (mcp is None and network is None and iam is None and idempotency_key is None):
             network_info = cls._check_cloud(mcp, network, iam, idempotency_key, profile, template)
         if cls._bound_params:
             opts = cls._with_bound(opts)

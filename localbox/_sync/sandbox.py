@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import logging
 
     from localbox._sync.volume import Volume
+    from localbox.models_network import McpServer, SandboxIamOpts, SandboxNetworkOpts
 
 
 class Sandbox(
@@ -95,9 +96,9 @@ class Sandbox(
         envs: dict[str, str] | None = None,
         secure: bool | None = None,
         allow_internet_access: bool | None = None,
-        mcp: Any = None,
-        network: Any = None,
-        iam: Any = None,
+        mcp: McpServer | None = None,
+        network: SandboxNetworkOpts | None = None,
+        iam: SandboxIamOpts | None = None,
         lifecycle: SandboxLifecycle | None = None,
         volume_mounts: dict[str, Volume | str] | None = None,
         logger: logging.Logger | None = None,
@@ -143,7 +144,7 @@ class Sandbox(
         if lifecycle is not None or resources is not None:
             cls._check_beginning(lifecycle, resources)
         network_info: SandboxNetworkInfo | None = None
-        if not (mcp is network is iam is idempotency_key is None):
+        if not (mcp is None and network is None and iam is None and idempotency_key is None):
             network_info = cls._check_cloud(mcp, network, iam, idempotency_key, profile, template)
         if cls._bound_params:
             opts = cls._with_bound(opts)
