@@ -268,6 +268,21 @@ answer = {
     assert fingerprint(data / "layers" / snapshot.snapshot_id) == before
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's sandboxes have no root")
+def test_nor_can_it_by_root_inside(sandbox: Sandbox, data: Path) -> None:
+    sandbox.commands.run("mkdir d; echo x > d/file")
+    snapshot = sandbox.create_snapshot()
+    before = fingerprint(data / "layers" / snapshot.snapshot_id)
+    with Sandbox.create(snapshot.snapshot_id, timeout=60) as other:
+        seen = other.commands.run(
+            "ls -A /.localbox; cd /home/user; echo y > d/file; chown 0:0 d; chmod 0 d/file; "
+            "rm -rf d; ls -A; mount -o remount,rw / 2>/dev/null || echo no",
+            user="root",
+        )
+        assert seen.stdout == "no\n"
+    assert fingerprint(data / "layers" / snapshot.snapshot_id) == before
+
+
 def test_overlays_on_layers_have_neither_programs_with_powers_nor_devices(
     sandbox: Sandbox,
 ) -> None:
