@@ -72,15 +72,3 @@ def size(text: str) -> int:
 def test_links_lead_to_files_that_are_there(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
-
-
-def test_what_the_readme_says_is_not_here_is_not_here() -> None:
-    (row,) = re.findall(r"^\| Not here yet \|.*\|$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    # `name=` is an argument of create; templates and volumes are no names.
-    names = [name for name in re.findall(r"`([\w.]+)`", row) if name != "AttributeError"]
-    assert len(names) >= 8
-    with Sandbox.create() as sandbox:
-        for name in names:
-            *owner, attribute = name.removeprefix("Sandbox.").split(".")
-            holder = getattr(sandbox, owner[0]) if owner else sandbox
-            assert not hasattr(holder, attribute), f"{name} is here: take it out of the README"
