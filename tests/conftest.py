@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from tests import leftovers
 
 # A spare would be a process that no test has made; tests/client/test_pool.py wants some.
 os.environ["LOCALBOX_POOL"] = "0"
+
+# What outlives a program: a test that sets no directory of its own must not find the user's.
+_DATA = tempfile.TemporaryDirectory(prefix="lb-data-", ignore_cleanup_errors=True)
+os.environ["LOCALBOX_DATA_DIR"] = _DATA.name
 
 # Directories whose tests make sandboxes.
 _WITH_SANDBOXES = {"client", "confinement", "templates"}
