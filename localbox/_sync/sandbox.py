@@ -72,14 +72,14 @@ class Sandbox(
         _record: registry.SandboxRecord | None = None,
         **opts: Any,
     ) -> None:
-        """Make a sandbox: `Sandbox(...)` is `Sandbox.create(...)`."""
-        request_timeout = opts.get("request_timeout")
-        if _record is None and self._bound_params:
-            opts = self._with_bound(opts)
-            request_timeout = opts.get("request_timeout")
+        """Make a sandbox: `Sandbox(...)` is `Sandbox.create(...)`, with all it takes."""
         if _record is None:
-            _record = self._launch(template, timeout, metadata, envs, profile, None, opts)
-        self._set_up(_record, request_timeout)
+            if self._bound_params:
+                opts = self._with_bound(opts)
+            # Of no subclass, whose constructor may take other arguments.
+            made = Sandbox.create(template, timeout, metadata, envs, profile=profile, **opts)
+            _record = made._record
+        self._set_up(_record, opts.get("request_timeout"))
 
     def _set_up(self, record: registry.SandboxRecord, request_timeout: float | None) -> None:
         self._record = record

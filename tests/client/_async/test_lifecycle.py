@@ -36,8 +36,9 @@ async def test_the_constructor_creates_where_it_can() -> None:
     with pytest.raises(TypeError, match=r"AsyncSandbox\.create"):
         AsyncSandbox()  # type: ignore[call-arg]
     # unasync: sync
-    # with Sandbox(timeout=60, envs={"A": "1"}) as sandbox:
+    # with Sandbox(timeout=60, envs={"A": "1"}, resources={"pids": 33}) as sandbox:
     #     assert sandbox.commands.run("echo $A").stdout == "1\n"
+    #     assert sandbox.policy.resources.pids == 33
     # unasync: end
 
 

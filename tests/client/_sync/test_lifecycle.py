@@ -31,8 +31,9 @@ def test_ids_have_e2bs_form_and_differ(sandbox: Sandbox) -> None:
 
 
 def test_the_constructor_creates_where_it_can() -> None:
-    with Sandbox(timeout=60, envs={"A": "1"}) as sandbox:
+    with Sandbox(timeout=60, envs={"A": "1"}, resources={"pids": 33}) as sandbox:
         assert sandbox.commands.run("echo $A").stdout == "1\n"
+        assert sandbox.policy.resources.pids == 33
 
 
 def test_the_with_block_kills_at_its_end() -> None:
