@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from localbox.engine import creation, secret_store
+from localbox.engine.paging import Pages
 from localbox.errors import SecretException, SecretNotFoundException
 from localbox.transport import asyncio as transport
 
@@ -14,26 +15,15 @@ if TYPE_CHECKING:
     from localbox.models_network import SandboxIamToken, SandboxIamTokenType
 
 
-class AsyncSecretPaginator:
+class AsyncSecretPaginator(Pages):
     """Pages of secrets: call `next_items` while `has_next` is true."""
+
+    _at_the_end = SecretException
 
     def __init__(
         self, limit: int | None = None, next_token: str | None = None, **opts: Any
     ) -> None:
-        creation.check_options(opts)
-        self.limit = limit
-        self._next_token = next_token
-        self._has_next = True
-
-    @property
-    def has_next(self) -> bool:
-        """Whether there is another page; true before the first has been asked for."""
-        return self._has_next
-
-    @property
-    def next_token(self) -> str | None:
-        """Where the next page begins, for `list(next_token=...)`."""
-        return self._next_token
+        super().__init__(limit, next_token, opts)
 
     async def next_items(self, **opts: Any) -> list[SecretInfo]:
         """The next page.
@@ -42,13 +32,9 @@ class AsyncSecretPaginator:
             SecretException: there is none; see `has_next`.
             InvalidArgumentException: the limit or the token cannot be.
         """
-        if not self._has_next:
-            raise SecretException("the last page has been read; look at has_next first")
-        creation.check_options(opts)
-        found, self._next_token = await transport.run(
-            secret_store.page, self.limit, self._next_token
-        )
-        self._has_next = self._next_token is not None
+        limit = self._begin_page(opts)
+        found, next_token = await transport.run(secret_store.page, limit, self._next_token)
+        self._end_page(next_token)
         return found
 
 

@@ -8,17 +8,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from localbox._sync.sandbox import Sandbox
-from localbox.engine import creation, registry
-from localbox.errors import InvalidArgumentException, SandboxException, SandboxNotFoundException
+from localbox.engine import registry
+from localbox.engine.paging import Pages
+from localbox.errors import InvalidArgumentException, SandboxNotFoundException
 
 if TYPE_CHECKING:
     from localbox.models import SandboxInfo
     from localbox.models_control import SandboxListOrder, SandboxQuery
 
-DEFAULT_LIMIT = 100
 
-
-class SandboxPaginator:
+class SandboxPaginator(Pages):
     """Pages of sandboxes: call `next_items` while `has_next` is true."""
 
     def __init__(
@@ -29,23 +28,10 @@ class SandboxPaginator:
         order: SandboxListOrder | None = None,
         **opts: Any,
     ) -> None:
-        creation.check_options(opts)
+        super().__init__(limit, next_token, opts)
         self.query = query
-        self.limit = limit
         self.order = order
         self._opts = opts
-        self._next_token = next_token
-        self._has_next = True
-
-    @property
-    def has_next(self) -> bool:
-        """Whether there is another page; true before the first has been asked for."""
-        return self._has_next
-
-    @property
-    def next_token(self) -> str | None:
-        """Where the next page begins, for `list(next_token=...)`."""
-        return self._next_token
 
     def next_items(self, **opts: Any) -> list[SandboxInfo]:
         """The next page.
@@ -54,11 +40,8 @@ class SandboxPaginator:
             SandboxException: there is none; see `has_next`.
             InvalidArgumentException: the order, the limit or the token cannot be.
         """
-        if not self._has_next:
-            raise SandboxException("the last page has been read; look at has_next first")
-        creation.check_options(opts)
+        limit = self._begin_page(opts)
         newest_first = _is_newest_first(self.order)
-        limit = _check_limit(self.limit)
         after = None if self._next_token is None else _read_token(self._next_token)
         found = self._matching({**self._opts, **opts})
         found.sort(key=_place, reverse=newest_first)
@@ -69,8 +52,7 @@ class SandboxPaginator:
                 if (_place(info) < after if newest_first else _place(info) > after)
             ]
         page = found[:limit]
-        self._has_next = len(found) > limit
-        self._next_token = _token(page[-1]) if self._has_next else None
+        self._end_page(_token(page[-1]) if len(found) > limit else None)
         return page
 
     def _matching(self, opts: dict[str, Any]) -> list[SandboxInfo]:
@@ -91,12 +73,6 @@ def _is_newest_first(order: str | None) -> bool:
     if order not in {None, "asc", "desc"}:
         raise InvalidArgumentException(f"order must be 'asc' or 'desc', not {order!r}")
     return order != "asc"
-
-
-def _check_limit(limit: int | None) -> int:
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-        raise InvalidArgumentException(f"limit must be an int from 1 on, not {limit!r}")
-    return limit or DEFAULT_LIMIT
 
 
 def _place(info: SandboxInfo) -> tuple[datetime, str]:

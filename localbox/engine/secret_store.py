@@ -21,7 +21,6 @@ from localbox.engine.network_options import check_placeholder_name
 from localbox.errors import InvalidArgumentException, SecretException, SecretNotFoundException
 from localbox.models_control import SecretInfo
 
-DEFAULT_LIMIT = 100
 _SUFFIX = ".json"
 
 
@@ -76,15 +75,13 @@ def destroy(secret: str) -> bool:
         return True
 
 
-def page(limit: int | None, token: str | None) -> tuple[list[SecretInfo], str | None]:
+def page(limit: int, token: str | None) -> tuple[list[SecretInfo], str | None]:
     """Some secrets, the oldest first, and where the next ones begin, None if there are none."""
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
-        raise InvalidArgumentException(f"limit must be an int from 1 on, not {limit!r}")
     found = sorted(_all(subdirectory("secrets")), key=_place)
     if token is not None:
         after = _read_token(token)
         found = [content for content in found if _place(content) > after]
-    chosen = found[: limit or DEFAULT_LIMIT]
+    chosen = found[:limit]
     more = len(found) > len(chosen)
     return [_info(content) for content in chosen], _token(chosen[-1]) if more else None
 

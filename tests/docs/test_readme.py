@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from localbox import Sandbox
 from localbox.policy import load_profile
 
 ROOT = Path(__file__).resolve().parents[2]
