@@ -147,6 +147,7 @@ if TYPE_CHECKING:
     )
     from localbox.models_network import SandboxNetworkUpdate as SandboxNetworkUpdate
     from localbox.policy import load_profile as load_profile
+    from localbox.server.run import serve as serve
     from localbox.signature import get_signature as get_signature
     from localbox.templates.base import TemplateBase as TemplateBase
     from localbox.templates.builder import TemplateClass as TemplateClass
@@ -312,6 +313,7 @@ _HOME = {
     "SandboxNetworkTransformResolver": "localbox.models_network",
     "SandboxNetworkUpdate": "localbox.models_network",
     "load_profile": "localbox.policy",
+    "serve": "localbox.server.run",
     "get_signature": "localbox.signature",
     "TemplateBase": "localbox.templates.base",
     "TemplateClass": "localbox.templates.builder",

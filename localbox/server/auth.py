@@ -9,7 +9,7 @@ import hmac
 import time
 from typing import Literal
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from localbox.server.errors import Refusal
 from localbox.server.state import Served, State
@@ -35,6 +35,17 @@ def require_api_key(request: HTTPConnection) -> State:
     if not _same(given, state.api_key):
         raise Refusal(401, "the API key is not this server's: see E2B_API_KEY of `localbox env`")
     return state
+
+
+async def named_sandbox(request: Request) -> tuple[State, Served]:
+    """For the control plane: the sandbox that the path names.
+
+    Raises:
+        Refusal: 401, as `require_api_key`.
+        SandboxGone: it has ended or never was.
+    """
+    state = require_api_key(request)
+    return state, await state.find(request.path_params["sandbox_id"])
 
 
 async def served_of(request: HTTPConnection, *, with_token: bool = True) -> Served:

@@ -28,7 +28,7 @@ class NotYet(Refusal):
     """A part of E2B's API that this server does not have."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(501, f"localbox serve has no {what} yet")
+        super().__init__(501, f"localbox serve does not have this yet: {what}")
 
 
 class SandboxGone(Exception):

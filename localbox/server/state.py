@@ -12,7 +12,7 @@ from localbox import AsyncSandbox
 from localbox.engine import registry
 from localbox.errors import RateLimitException
 from localbox.policy import Policy
-from localbox.server.errors import SandboxGone
+from localbox.server.errors import Refusal, SandboxGone
 
 # Features of the SDK are gated on it.
 ENVD_VERSION = "0.6.13"
@@ -45,10 +45,13 @@ class State:
     api_key: str
     profile: str | Policy | None = None
     max_sandboxes: int | None = None
+    # Where it listens.
+    host: str = "127.0.0.1"
     # What clients are told to find a sandbox's ports at: `{port}-{id}.{domain}`.
     domain: str = "localhost"
     sandboxes: dict[str, Served] = field(default_factory=dict)
     _on_their_way: int = 0
+    _is_closing: bool = False
 
     async def find(self, sandbox_id: str) -> Served:
         """
@@ -80,7 +83,10 @@ class State:
 
         Raises:
             RateLimitException: there are as many as there may be.
+            Refusal: the server is about to end.
         """
+        if self._is_closing:
+            raise Refusal(500, "this server is ending")
         if self.max_sandboxes is not None:
             self.forget_ended()
             if len(self.sandboxes) + self._on_their_way + count > self.max_sandboxes:
@@ -90,7 +96,8 @@ class State:
         return Reservation(self, count)
 
     async def end_all(self) -> None:
-        """End every sandbox of this server."""
+        """End every sandbox of this server, which makes no more."""
+        self._is_closing = True
         ending = [*self.sandboxes.values()]
         self.sandboxes.clear()
         await asyncio.gather(*(served.sandbox.kill() for served in ending), return_exceptions=True)
