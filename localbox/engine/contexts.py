@@ -72,6 +72,11 @@ class Kernel:
         self.pidfd: OwnedFd | None = None
         self.unfinished: Any = None
 
+    def __del__(self) -> None:
+        # No cell came that would have ended it: the sandbox was killed first.
+        if self.unfinished is not None:
+            self.unfinished.close()
+
     def filenos(self) -> list[int]:
         """To wait for: its output, and its end."""
         filenos = self.outputs.filenos()
