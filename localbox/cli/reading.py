@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import sys
 from typing import Protocol
 
 from localbox.cli.completeness import is_complete, next_indent
@@ -65,18 +68,39 @@ class _EditingReader:
 
 
 class _LineReader:
-    """Line by line, for terminals that cannot move their cursor; with readline if there is one."""
+    """Line by line, for terminals that cannot move their cursor."""
 
     def __init__(self, language: str) -> None:
         self._language = language
-        try:
-            import readline  # noqa: F401 (importing it is what makes input() use it)
-        except ImportError:
-            pass
 
     def read(self, number: int) -> str:
         prompt = f"In [{number}]: "
-        code = input(prompt)
+        code = _read_line(prompt)
         while not is_complete(code, self._language):
-            code += "\n" + input("...: ".rjust(len(prompt))).rstrip()
+            code += "\n" + _read_line("...: ".rjust(len(prompt))).rstrip()
         return code
+
+
+def _read_line(prompt: str) -> str:
+    """As input(), but for signals that come just before it waits: it would go on waiting.
+
+    Raises:
+        EOFError
+    """
+    print(prompt, end="", file=sys.stderr, flush=True)
+    woken, waker = os.pipe()
+    os.set_blocking(waker, False)
+    before = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    try:
+        # A terminal has something to be read when a whole line is there. A signal's handler runs,
+        # and raises, after select has returned for it.
+        while sys.stdin.fileno() not in select.select([sys.stdin.fileno(), woken], [], [])[0]:
+            os.read(woken, 512)
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(woken)
+        os.close(waker)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.removesuffix("\n")
