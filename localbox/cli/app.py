@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import localbox
-from localbox.cli import options, template_command
+from localbox.cli import options, serve_command, template_command
 from localbox.cli.code_command import CodeCommand, code
 from localbox.cli.execution import Run, execute, shell_program
 from localbox.cli.failures import in_one_line
@@ -63,6 +63,8 @@ def run(
 
 app.command(cls=CodeCommand, context_settings=_FIRST_WORD_ENDS_OPTIONS)(code)
 app.add_typer(template_command.app, name="template")
+app.command()(serve_command.serve)
+app.command()(serve_command.env)
 
 
 @app.command()

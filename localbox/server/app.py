@@ -25,11 +25,7 @@ def make_app(state: State) -> Starlette:
     """The server's side of E2B's protocol, for `state`'s sandboxes."""
     routes: list[BaseRoute] = []
     for part in _PARTS:
-        try:
-            routes += importlib.import_module(f"localbox.server.{part}").routes
-        except ModuleNotFoundError as e:
-            if part not in str(e):
-                raise
+        routes += importlib.import_module(f"localbox.server.{part}").routes
     app = Starlette(
         routes=routes,
         middleware=[Middleware(_LocalOnly, host=state.host)],
@@ -37,6 +33,8 @@ def make_app(state: State) -> Starlette:
             **dict.fromkeys(HANDLED, _answer_to),
             404: _no_such_route,
             405: _no_such_route,
+            # Answered, and raised again for uvicorn to log.
+            Exception: _answer_to,
         },
     )
     app.state.localbox = state

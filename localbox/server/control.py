@@ -33,18 +33,18 @@ async def create(request: Request) -> Response:
     """POST /v2/sandboxes."""
     state = require_api_key(request)
     body = await read_json(request)
-    envs = body.get("envVars") or {}
+    envs = _mapping(body, "envVars") or {}
     network = _mapping(body, "network")
     with state.reserve():
         sandbox = await AsyncSandbox.create(
             body.get("templateID"),
             body.get("timeout"),
-            body.get("metadata"),
+            _mapping(body, "metadata"),
             envs,
             allow_internet_access=body.get("allow_internet_access"),
             mcp=body.get("mcp"),
             network=None if network is None else in_snake_case(network),  # type: ignore[arg-type]
-            iam=body.get("iam"),
+            iam=_mapping(body, "iam"),  # type: ignore[arg-type]
             lifecycle=_lifecycle(body),  # type: ignore[arg-type]
             volume_mounts=_volume_mounts(body),
             idempotency_key=request.headers.get("idempotency-key"),
