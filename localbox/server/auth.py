@@ -30,9 +30,8 @@ def require_api_key(request: HTTPConnection) -> State:
     state = state_of(request)
     given = request.headers.get("x-api-key", "")
     if not given:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        given = given.strip() if scheme.lower() == "bearer" else ""
-    if not _same(given, state.api_key):
+        given = bearer_of(request)
+    if not same(given, state.api_key):
         raise Refusal(401, "the API key is not this server's: see E2B_API_KEY of `localbox env`")
     return state
 
@@ -46,6 +45,18 @@ async def named_sandbox(request: Request) -> tuple[State, Served]:
     """
     state = require_api_key(request)
     return state, await state.find(request.path_params["sandbox_id"])
+
+
+def bearer_of(request: HTTPConnection) -> str:
+    """The token in `Authorization: Bearer`, "" if there is none."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else ""
+
+
+def same(given: str, expected: str) -> bool:
+    """Whether two secrets are the same, in a time that does not tell where they differ."""
+    # As bytes: compare_digest takes no strings beyond ASCII, and a client may send any.
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
 
 
 async def served_of(request: HTTPConnection, *, with_token: bool = True) -> Served:
@@ -62,7 +73,7 @@ async def served_of(request: HTTPConnection, *, with_token: bool = True) -> Serv
     served = await state_of(request).find(sandbox_id_of(request))
     given = request.headers.get("x-access-token", "")
     # A token that is given is the right one, needed or not.
-    if (with_token or given) and not _same(given, served.token):
+    if (with_token or given) and not same(given, served.token):
         raise Refusal(401, "the access token is not this sandbox's")
     return served
 
@@ -98,7 +109,7 @@ async def served_of_file(
     state = state_of(request)
     candidates = [await state.find(sandbox_id)] if sandbox_id else [*state.sandboxes.values()]
     for served in candidates:
-        if _same(signature, _signature(path, operation, user, served.token, expiration)):
+        if same(signature, _signature(path, operation, user, served.token, expiration)):
             break
     else:
         raise Refusal(401, "the signature is not this sandbox's for that path, user and operation")
@@ -142,8 +153,3 @@ def _has_passed(expiration: str) -> bool:
         return int(expiration) < time.time()
     except ValueError:
         raise Refusal(401, "signature_expiration is no number of seconds") from None
-
-
-def _same(given: str, expected: str) -> bool:
-    # As bytes: compare_digest takes no strings beyond ASCII, and a client may send any.
-    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -28,6 +29,17 @@ async def read_json(request: Request, at_most: int = MOST_BYTES) -> dict[str, An
         raise Refusal(400, "the body is not JSON") from None
     if not isinstance(found, dict):
         raise Refusal(400, "the body is not a JSON object")
+    return found
+
+
+def string_in(body: Mapping[str, Any], name: str) -> str:
+    """
+    Raises:
+        Refusal: 400, there is no string by that name.
+    """
+    found = body.get(name)
+    if not isinstance(found, str):
+        raise Refusal(400, f"{name} must be a string")
     return found
 
 

@@ -14,7 +14,13 @@ from localbox import AsyncSandbox
 from localbox._async.sandbox_paginator import AsyncSandboxPaginator
 from localbox.models import SandboxInfo, SandboxState
 from localbox.models_control import SandboxOnResume, SandboxQuery
-from localbox.server import control_files, control_life, control_missing
+from localbox.server import (
+    control_files,
+    control_life,
+    control_missing,
+    control_secrets,
+    control_volumes,
+)
 from localbox.server.auth import named_sandbox, require_api_key
 from localbox.server.bodies import read_json
 from localbox.server.errors import Refusal, SandboxGone
@@ -181,5 +187,7 @@ routes: list[BaseRoute] = [
     Route("/sandboxes/{sandbox_id}/timeout", set_timeout, methods=["POST"]),
     *control_life.routes,
     *control_files.routes,
+    *control_secrets.routes,
+    *control_volumes.routes,
     *control_missing.routes,
 ]

@@ -10,9 +10,6 @@ from localbox.server.auth import require_api_key
 from localbox.server.errors import NotYet
 
 _MISSING = {
-    "/volumes": "volumes; in Python there is localbox.AsyncVolume",
-    "/volumecontent": "volumes; in Python there is localbox.AsyncVolume",
-    "/secrets": "secrets; in Python there is localbox.AsyncSecret",
     "/templates": "templates; in Python there is localbox.AsyncTemplate",
     "/v2/templates": "templates; in Python there is localbox.AsyncTemplate",
     "/v3/templates": "templates; in Python there is localbox.AsyncTemplate",
@@ -25,9 +22,7 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 async def _missing(request: Request) -> Response:
-    # Volumes' content is asked for with a token of its own, and to say that is no secret.
-    if not request.url.path.startswith("/volumecontent"):
-        require_api_key(request)
+    require_api_key(request)
     for start, what in _MISSING.items():
         if request.url.path.startswith(start):
             raise NotYet(what)

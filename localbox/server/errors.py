@@ -148,7 +148,7 @@ def _json(status: int, body: Mapping[str, Any]) -> JSONResponse:
 
 
 def _is_control(path: str) -> bool:
-    return path.startswith(("/v2/", "/v3/", "/sandboxes", "/snapshots", "/templates"))
+    return path.startswith(("/v2/", "/v3/", "/sandboxes", "/snapshots", "/templates", "/volume"))
 
 
 def _id_of(error: Exception, request: Request) -> str:

@@ -45,6 +45,8 @@ class State:
     api_key: str
     profile: str | Policy | None = None
     max_sandboxes: int | None = None
+    # Tokens of volumes are made with it.
+    volume_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     # Where it listens.
     host: str = "127.0.0.1"
     # What clients are told to find a sandbox's ports at: `{port}-{id}.{domain}`.
