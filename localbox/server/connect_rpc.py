@@ -15,8 +15,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -68,7 +68,16 @@ def unary(path: str, procedure: Unary) -> Route:
         _check_type(request, _UNARY_TYPE)
         served = await served_of(request)
         call = _call(request, served, await read_json(request))
-        return JSONResponse(await _in_time(call, procedure(call)))
+        if call.timeout_s is not None:
+            return _unary_answer(await _in_time(call, procedure(call)))
+        # Without a deadline the client's going is all that ends a call that does not end.
+        answers: list[Message] = []
+
+        async def answering() -> None:
+            answers.append(await procedure(call))
+
+        await until_disconnect(request.receive, answering())
+        return _unary_answer(answers[0] if answers else {})
 
     return Route(path, endpoint, methods=["POST"])
 
@@ -100,6 +109,8 @@ def stream_in(path: str, procedure: StreamIn) -> Route:
             answer = await _in_time(call, procedure(call, _messages(request)))
         except HANDLED as error:
             content = _last_envelope(error)
+        except ClientDisconnect:
+            content = b""  # to nobody
         else:
             content = envelope(answer) + _last_envelope(None)
         return Response(content, media_type=_STREAM_TYPE)
@@ -108,7 +119,7 @@ def stream_in(path: str, procedure: StreamIn) -> Route:
 
 
 def envelope(message: Message, flags: int = 0) -> bytes:
-    return raw_envelope(json.dumps(message, separators=(",", ":")).encode(), flags)
+    return raw_envelope(_encode(message), flags)
 
 
 def raw_envelope(content: bytes, flags: int = 0) -> bytes:
@@ -258,6 +269,15 @@ def _check_type(request: Request, expected: str) -> None:
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != expected:
         raise Refusal(415, f"the content type here is {expected}, not {given or 'none'!r}")
+
+
+def _unary_answer(message: Message) -> Response:
+    return Response(_encode(message), media_type=_UNARY_TYPE)
+
+
+def _encode(message: Message) -> bytes:
+    # All ASCII: what a guest makes of a text need not be UTF-8.
+    return json.dumps(message, separators=(",", ":")).encode()
 
 
 def _last_envelope(error: Exception | None) -> bytes:

@@ -16,7 +16,13 @@ from e2b import AsyncSandbox, Sandbox
 _MIB = 1024 * 1024
 
 
-def rpc(sandbox: Sandbox, method: str, message: dict[str, Any], **headers: str) -> httpx.Response:
+def rpc(
+    sandbox: Sandbox,
+    method: str,
+    message: dict[str, Any],
+    timeout_s: float = 5,
+    **headers: str,
+) -> httpx.Response:
     """A call as a client that is not the SDK makes it."""
     stream = method in ("Start", "Connect", "StreamInput")
     body = json.dumps(message).encode()
@@ -30,7 +36,7 @@ def rpc(sandbox: Sandbox, method: str, message: dict[str, Any], **headers: str) 
             "X-Access-Token": sandbox._envd_access_token or "",
             **headers,
         },
-        timeout=5,
+        timeout=timeout_s,
     )
 
 
@@ -180,6 +186,17 @@ def test_input_is_written_closed_and_refused(sandbox: Sandbox) -> None:
     with pytest.raises(e2b.SandboxException, match="standard input"):
         without.send_stdin("x")
     without.kill()
+
+
+def test_input_that_is_not_read_waits_as_long_as_its_client(sandbox: Sandbox) -> None:
+    handle = sandbox.commands.run("read line; sleep 60", background=True, stdin=True)
+    much = "x" * 2_000_000
+    with pytest.raises(e2b.TimeoutException):
+        sandbox.commands.send_stdin(handle.pid, much, request_timeout=0.3)
+    message = {"process": {"pid": handle.pid}, "input": {"stdin": much}}
+    with pytest.raises(httpx.ReadTimeout):
+        rpc(sandbox, "SendInput", message, timeout_s=0.3)
+    assert handle.kill()
 
 
 def test_input_is_streamed_in_order(sandbox: Sandbox) -> None:
