@@ -38,7 +38,19 @@ from localbox.server.wire import (
 async def create(request: Request) -> Response:
     """POST /v2/sandboxes."""
     state = require_api_key(request)
+    return await _make(request, state, await read_json(request))
+
+
+async def create_v1(request: Request) -> Response:
+    """POST /sandboxes, where older SDKs say True for all who did not say that they want none."""
+    state = require_api_key(request)
     body = await read_json(request)
+    if body.get("allow_internet_access") is True:
+        del body["allow_internet_access"]
+    return await _make(request, state, body)
+
+
+async def _make(request: Request, state: State, body: dict[str, Any]) -> Response:
     envs = _mapping(body, "envVars") or {}
     network = _mapping(body, "network")
     with state.reserve():
@@ -182,6 +194,11 @@ routes: list[BaseRoute] = [
     Route("/v2/sandboxes", create, methods=["POST"]),
     Route("/v2/sandboxes", list_sandboxes, methods=["GET"]),
     Route("/v2/sandboxes/{sandbox_id}/connect", connect, methods=["POST"]),
+    # As e2b 2.31 calls them.
+    Route("/sandboxes", create_v1, methods=["POST"]),
+    Route("/sandboxes", list_sandboxes, methods=["GET"]),
+    Route("/sandboxes/{sandbox_id}/connect", connect, methods=["POST"]),
+    Route("/sandboxes/{sandbox_id}/resume", connect, methods=["POST"]),
     Route("/sandboxes/{sandbox_id}", get_info, methods=["GET"]),
     Route("/sandboxes/{sandbox_id}", kill, methods=["DELETE"]),
     Route("/sandboxes/{sandbox_id}/timeout", set_timeout, methods=["POST"]),
