@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localbox.server.errors import HANDLED, Refusal, answer_to
+from localbox.server.ports import PortsByHost
 from localbox.server.state import State
 
 # Each has `routes`. The interpreter before envd, whose /health would answer for its port too;
@@ -28,7 +29,7 @@ def make_app(state: State) -> Starlette:
         routes += importlib.import_module(f"localbox.server.{part}").routes
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(_LocalOnly, host=state.host)],
+        middleware=[Middleware(_LocalOnly, host=state.host), Middleware(PortsByHost, state=state)],
         exception_handlers={
             **dict.fromkeys(HANDLED, _answer_to),
             404: _no_such_route,

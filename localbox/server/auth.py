@@ -85,7 +85,7 @@ def sandbox_id_of(request: HTTPConnection) -> str:
         return named
     label = request.headers.get("host", "").partition(".")[0]
     port, _, sandbox_id = label.partition("-")
-    return sandbox_id if port.isdigit() else ""
+    return sandbox_id if port.isdecimal() else ""
 
 
 async def served_of_file(
