@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -205,6 +206,22 @@ def test_parts_that_are_not_there_say_so(server: Server):
     for path in ("/v3/templates", "/templates", "/teams"):
         answer = httpx.get(server.url + path, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (501, 501)
+
+
+def test_a_sandbox_that_nobody_hears_of_ends(server: Server):
+    body = b'{"templateID": "base", "timeout": 60}'
+    request = (
+        f"POST /v2/sandboxes HTTP/1.1\r\nHost: localhost\r\nX-API-KEY: {server.api_key}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    before = server._state.sandboxes.copy()
+    with socket.create_connection(("127.0.0.1", httpx.URL(server.url).port)) as connection:
+        connection.sendall(request + body)
+    # It hangs up before there is an answer. Connections are taken in order, so that its request has
+    # been read when another one's is answered.
+    e2b.Sandbox.create(timeout=60).kill()
+    leftovers.wait_until(lambda: server._state._on_their_way == 0)
+    leftovers.wait_until(lambda: server._state.sandboxes == before)
 
 
 def test_there_are_no_more_sandboxes_than_allowed():
