@@ -69,13 +69,14 @@ def test_environment_user_and_directory(sandbox: Sandbox) -> None:
 
 
 def test_output_is_called_back_while_it_is_made(sandbox: Sandbox) -> None:
-    handle = sandbox.commands.run("echo one; read line; echo two", background=True, stdin=True)
+    handle = sandbox.commands.run("echo one; read line; echo two; cat", background=True, stdin=True)
     seen = []
     for stdout, _stderr, _pty in handle:
         seen.append(stdout)
         if stdout == "one\n":
             # The command goes on only because its first line is here already.
             sandbox.commands.send_stdin(handle.pid, "go\n")
+            handle.close_stdin()
     assert seen == ["one\n", "two\n"]
 
 
@@ -120,7 +121,7 @@ def test_silence_is_broken_by_keepalives(sandbox: Sandbox) -> None:
 
 def test_command_is_killed_when_its_time_is_up(sandbox: Sandbox) -> None:
     with pytest.raises(e2b.TimeoutException):
-        sandbox.commands.run("echo $$ > /tmp/late; exec sleep 60", timeout=0.3)
+        sandbox.commands.run("echo $$ > /tmp/late; exec sleep 60", timeout=0.8)
     pid = int(sandbox.files.read("/tmp/late"))
     # The client's own clock may be a little faster than the sandbox's.
     with pytest.raises((e2b.TimeoutException, e2b.NotFoundException)):
@@ -141,11 +142,12 @@ def test_the_stream_of_a_late_command_ends_with_deadline_exceeded(sandbox: Sandb
 
 def test_command_survives_its_client(sandbox: Sandbox) -> None:
     handle = sandbox.commands.run(
-        "read line; echo got $line", background=True, stdin=True, timeout=30
+        "read line; echo got $line; cat", background=True, stdin=True, timeout=30
     )
     handle.disconnect()
     again = sandbox.commands.connect(handle.pid)
     sandbox.commands.send_stdin(handle.pid, "it\n")
+    sandbox.commands.close_stdin(handle.pid)
     assert again.wait().stdout == "got it\n"
     with pytest.raises(e2b.NotFoundException):
         sandbox.commands.connect(handle.pid)

@@ -71,7 +71,7 @@ async def test_more_events_than_anybody_waits_for(async_sandbox: AsyncSandbox) -
 @pytest.mark.anyio
 async def test_a_watch_ends_with_its_time_or_its_sandbox(async_sandbox: AsyncSandbox) -> None:
     ended: asyncio.Queue[Exception | None] = asyncio.Queue()
-    await async_sandbox.files.watch_dir("/tmp", lambda _event: None, on_exit=ended.put, timeout=0.2)
+    await async_sandbox.files.watch_dir("/tmp", lambda _event: None, on_exit=ended.put, timeout=0.8)
     assert isinstance(await asyncio.wait_for(ended.get(), 5), e2b.TimeoutException)
     await async_sandbox.files.watch_dir("/tmp", lambda _event: None, on_exit=ended.put, timeout=0)
     await async_sandbox.kill()
