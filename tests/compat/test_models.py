@@ -26,6 +26,7 @@ OWN = {
     "WallError",
     "WriteEntry",
     "load_profile",
+    "serve",
 }
 
 TYPED_DICTS = [
