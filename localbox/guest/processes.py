@@ -39,6 +39,7 @@ class Process:
         self._stdin_out = bytearray()
         self._stdin_close_when_empty = False
         self._on_stdin_empty: list[Callable[[str | None], None]] = []
+        self._input_was_lost = False
         self._deadline: Timer | None = None
         self._timed_out = False
         self.ended = False
@@ -112,7 +113,8 @@ class Process:
         if self._stdin_out:
             self._on_stdin_empty.append(callback)
         else:
-            callback(None if self._stdin_fd >= 0 else "the process closed its standard input")
+            # One that read all of it and ended since has taken what it was sent.
+            callback("the process closed its standard input" if self._input_was_lost else None)
 
     def close_stdin(self) -> None:
         self._stdin_close_when_empty = True
@@ -212,7 +214,7 @@ class Process:
     def _flush_stdin(self, events: int) -> None:
         fd = self._stdin_fd
         if fd < 0:
-            self._stdin_out.clear()
+            self._drop_stdin("the process closed its standard input")
             return
         try:
             while self._stdin_out:
@@ -233,6 +235,7 @@ class Process:
             self._loop.unwatch(self._stdin_fd)
             os.close(self._stdin_fd)
             self._stdin_fd = -1
+        self._input_was_lost |= bool(self._stdin_out)
         self._stdin_out.clear()
         self._tell_stdin_writers(why)
 

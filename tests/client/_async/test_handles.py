@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from localbox import (
@@ -12,6 +14,8 @@ from localbox import (
     SandboxException,
     TimeoutException,
 )
+from localbox.engine.answers import read_answer
+from localbox.protocol.frames import DATA, END_OF_DATA
 from tests.client._async.doing import until
 
 pytestmark = pytest.mark.anyio
@@ -233,6 +237,20 @@ async def test_a_process_that_closes_its_stdin_is_an_error_to_send_to(
         await handle.send_stdin("x" * 1_000_000)
     assert await sandbox.is_running()
     await handle.kill()
+
+
+async def test_a_process_that_ends_once_it_has_read_all_has_taken_it(
+    sandbox: AsyncSandbox,
+) -> None:
+    handle = await sandbox.commands.run("read line; echo $line", background=True, stdin=True)
+    request = {"op": "write_stdin", "pid": handle.pid}
+    deadline = time.monotonic() + 10
+    async with sandbox._connection.exchange(request, deadline) as exchange:
+        await exchange.send_chunk(DATA, b"read\n", deadline)
+        assert (await handle.wait()).stdout == "read\n"
+        # Only now does the agent hear that this was all.
+        await exchange.send_chunk(END_OF_DATA, b"", deadline)
+        assert read_answer(await exchange.receive(deadline)) == {"ok": True}
 
 
 async def test_a_process_that_never_reads_times_the_sender_out_and_nothing_else(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from localbox import (
@@ -13,6 +15,8 @@ from localbox import (
     SandboxException,
     TimeoutException,
 )
+from localbox.engine.answers import read_answer
+from localbox.protocol.frames import DATA, END_OF_DATA
 from tests.client._sync.doing import until
 
 
@@ -194,6 +198,20 @@ def test_a_process_that_closes_its_stdin_is_an_error_to_send_to(
         handle.send_stdin("x" * 1_000_000)
     assert sandbox.is_running()
     handle.kill()
+
+
+def test_a_process_that_ends_once_it_has_read_all_has_taken_it(
+    sandbox: Sandbox,
+) -> None:
+    handle = sandbox.commands.run("read line; echo $line", background=True, stdin=True)
+    request = {"op": "write_stdin", "pid": handle.pid}
+    deadline = time.monotonic() + 10
+    with sandbox._connection.exchange(request, deadline) as exchange:
+        exchange.send_chunk(DATA, b"read\n", deadline)
+        assert handle.wait().stdout == "read\n"
+        # Only now does the agent hear that this was all.
+        exchange.send_chunk(END_OF_DATA, b"", deadline)
+        assert read_answer(exchange.receive(deadline)) == {"ok": True}
 
 
 def test_a_process_that_never_reads_times_the_sender_out_and_nothing_else(
