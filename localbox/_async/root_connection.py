@@ -28,6 +28,8 @@ class AsyncRootConnection(AsyncConnection):
         info = await self.ask_zygote({"op": "info"})
         if not info["running"]:
             return await super().why_gone()
+        # It may still be dying: its sockets are closed one after the other.
+        registry.root_of(self.record).rendezvous = None
         return SandboxException(
             f"the agent of root in sandbox {self.record.sandbox_id} has ended: a process of root's "
             "killed it, or the sandbox's memory ran out. The next call starts another"
