@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from localbox.git_models import GitFileStatus as GitFileStatus
     from localbox.git_models import GitResetMode as GitResetMode
     from localbox.git_models import GitStatus as GitStatus
+    from localbox.mocking import mock_e2b as mock_e2b
     from localbox.models import ApiParams as ApiParams
     from localbox.models import AsyncWriteData as AsyncWriteData
     from localbox.models import CommandResult as CommandResult
@@ -312,6 +313,7 @@ _HOME = {
     "SandboxNetworkTransformContext": "localbox.models_network",
     "SandboxNetworkTransformResolver": "localbox.models_network",
     "SandboxNetworkUpdate": "localbox.models_network",
+    "mock_e2b": "localbox.mocking",
     "load_profile": "localbox.policy",
     "serve": "localbox.server.run",
     "get_signature": "localbox.signature",

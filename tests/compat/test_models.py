@@ -26,6 +26,7 @@ OWN = {
     "WallError",
     "WriteEntry",
     "load_profile",
+    "mock_e2b",
     "serve",
 }
 
